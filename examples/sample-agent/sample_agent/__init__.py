@@ -1,0 +1,1 @@
+"""A small agent to try Agentherd with: it answers, reloads, drains and fails on request."""
