@@ -1,0 +1,357 @@
+"""The Agent: what a person asks for (spec) and what the operator saw (status).
+
+A field stands here once it works. Its docstring is what `kubectl explain` prints, its bounds are
+what the API server enforces, its default is what the API server stores; a field without a default
+says what its absence means. `replicas` has no default because an autoscaler may own it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from agentherd.api.enums import ConfigUpdate, OperatingMode, Phase
+from agentherd.api.markers import (
+    ATOMIC,
+    DNS_1035_LABEL,
+    RULES,
+    SET,
+    AgentName,
+    Clip,
+    Count,
+    DescribedBy,
+    Int32,
+    Int64,
+    Keywords,
+    Revision,
+    Rule,
+    Time,
+    list_map,
+)
+from agentherd.api.meta import Condition, ObjectMeta, WireModel
+from agentherd.api.template import PodTemplate
+
+MAX_HISTORY: Final = 50
+MAX_CONFIG_HISTORY: Final = 10
+
+_SEMVER: Final = (
+    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+    r"(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
+    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$"
+)
+
+# 63 and not more, because a version becomes the value of a label.
+Version = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63),
+    Rule(
+        f"self.matches(r'{_SEMVER}')",
+        "must be a semantic version such as 1.4.2 or 2.0.0-rc.1, without a leading v",
+    ),
+]
+
+Config = Annotated[
+    dict[str, Annotated[str, StringConstraints(max_length=524288)]],
+    Field(max_length=64),
+    Rule(
+        "self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$'))",
+        "keys are file names: use letters, digits, '-', '_' and '.', at most 253 of them",
+    ),
+    Rule(
+        "self.all(k, k != '.' && !k.startsWith('..'))",
+        "keys are file names: '.' and names that start with '..' cannot be used",
+    ),
+    Rule(
+        "self.map(k, size(self[k])).sum() <= 900000",
+        "all values together must not be longer than 900000 characters, because they are stored in "
+        "one ConfigMap",
+    ),
+]
+
+
+def _empty(items: tuple[object, ...]) -> bool:
+    return not items
+
+
+class HTTPCheck(WireModel):
+    """An HTTP request that a healthy container answers with a status from 200 to 399."""
+
+    path: Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern="^/")] = (
+        "/healthz"
+    )
+    """Path of the request, starting with `/`. Defaults to `/healthz`."""
+
+    port: Annotated[
+        int | str,
+        Keywords(
+            {
+                "x-kubernetes-int-or-string": True,
+                "minimum": 1,
+                "maximum": 65535,
+                "maxLength": 15,
+                "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+            }
+        ),
+    ]
+    """Port of the request: a number from 1 to 65535, or the name of a port of the first container.
+    Required."""
+
+
+class Health(WireModel):
+    """How the agent tells that it is able to work."""
+
+    http: HTTPCheck
+    """HTTP request that tells whether a pod is healthy, made by the kubelet to the first container.
+    Any answer from 200 to 399 in time is healthy. Required."""
+
+    interval_seconds: Annotated[Int32, Field(ge=1, le=3600)] = 30
+    """Seconds between two checks of a running pod. Defaults to 30. While a pod starts it is checked
+    every second, so a long interval does not delay a rollout."""
+
+    timeout_seconds: Annotated[Int32, Field(ge=1, le=300)] = 3
+    """Seconds within which a pod has to answer; no answer counts as a failure. Defaults to 3."""
+
+    failure_threshold: Annotated[Int32, Field(ge=1, le=100)] = 3
+    """Number of failures in a row after which a pod is unhealthy and gets no requests until it
+    answers again. Defaults to 3."""
+
+
+class Drain(WireModel):
+    """How a pod of the agent is brought to its end."""
+
+    timeout_seconds: Annotated[Int32, Field(ge=1, le=3600)] = 30
+    """Seconds a pod has, from SIGTERM on, to finish the work it has begun; whatever still runs then
+    is killed. Defaults to 30. Choose it longer than the longest task of the agent."""
+
+    delay_seconds: Annotated[Int32, Field(ge=0, le=300)] = 0
+    """Seconds between the moment a pod is taken out of the endpoints of its Service and SIGTERM, so
+    that clients which have not noticed yet are still served. They come on top of
+    `timeoutSeconds`. Absent or 0: SIGTERM comes at once, and requests that are just being sent may
+    be refused."""
+
+
+class AgentSpec(WireModel):
+    """What is wanted of the Agent."""
+
+    version: Version | None = None
+    """Semantic version (SemVer 2.0) of the agent, for example `1.4.2`, without a leading `v`. It is
+    shown by kubectl, put on every pod as the label `app.kubernetes.io/version` (a `+` becomes `_`)
+    and given to every container as `AGENTHERD_VERSION`. A change of it is a new revision. It does
+    not choose the image; the template does. Absent: the label is absent and the variable empty."""
+
+    template: Annotated[dict[str, Any], DescribedBy(PodTemplate)]
+    """Template of the agent's pods, an ordinary Kubernetes pod template. A change of it is a new
+    revision: new pods are started and become available before old ones are removed. It must not
+    set what `health`, `drain` or `config` set as well."""
+
+    replicas: Annotated[Int32, Field(ge=0, le=2147483647)] | None = None
+    """Number of pods wanted while `operatingMode` is `Running` or `Maintenance`. Absent: 1. No
+    default is ever stored, so `kubectl scale` or a HorizontalPodAutoscaler may own this field;
+    leave it out of the manifests you apply then. 0 stops all pods and gives phase `Idle`. From 2
+    on, a PodDisruptionBudget protects the pods from being evicted all at once."""
+
+    revision_history_limit: Annotated[Int32, Field(ge=0, le=20)] = 5
+    """Number of former revisions that are kept, each with its ReplicaSet scaled to 0, so that going
+    back to one of them needs no new objects. Defaults to 5. 0 keeps none."""
+
+    history_limit: Annotated[Int32, Field(ge=1, le=MAX_HISTORY)] = 10
+    """Number of changes of the phase that `status.history` keeps, the latest last. Defaults to
+    10."""
+
+    progress_deadline_seconds: Annotated[Int32, Field(ge=10, le=86400)] = 600
+    """Seconds a deployment may take until its pods are available. After that the phase becomes
+    `Error` and `Ready` says `ProgressDeadlineExceeded`; the operator goes on trying. Time spent
+    waiting for `dependsOn` does not count. Defaults to 600."""
+
+    operating_mode: OperatingMode = OperatingMode.RUNNING
+    """What the agent should be doing. `Running`: its pods run and get requests. `Suspended`: its
+    pods finish what they do and are removed; set `Running` to resume with the same `replicas`.
+    `Maintenance`: its pods run but get no requests through the Service. `Offline`: its pods are
+    removed because the agent is taken out of service. Defaults to `Running`."""
+
+    operating_mode_reason: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """Why the agent is in this `operatingMode`, in your own words, for example `moving the
+    database`. It is repeated in the condition `Ready` and in the history. Absent: a general text
+    is shown."""
+
+    config: Config = Field(default_factory=dict)
+    """Configuration the agent reads, prompts included: each key becomes a read-only file of that
+    name in the directory `/etc/agentherd/config` of every container, which
+    `AGENTHERD_CONFIG_DIR` names. At most 64 keys, and 900000 characters in all. `configUpdate`
+    says how a change reaches the pods. Do not put secrets here. Absent: nothing is mounted."""
+
+    config_update: ConfigUpdate = ConfigUpdate.ROLLOUT
+    """How a change of `config` reaches the pods. `Rollout`: it is a new revision like a change of
+    the template, with new pods, and goes back with it. `InPlace`: the files change in the running
+    pods within about a minute, no pod restarts, and the agent has to read them again; the version
+    is recorded in `status.configHistory`. Defaults to `Rollout`."""
+
+    depends_on: Annotated[tuple[AgentName, ...], Field(max_length=32), SET] = Field(
+        default_factory=tuple
+    )
+    """Names of Agents in the same namespace that have to be `Available` before this one is started
+    for the first time. Once it has run, it is no longer held back by them. At most 32, and not
+    itself. Absent: it starts at once."""
+
+    health: Health | None = None
+    """How the operator tells that the agent is able to work. It becomes the readiness probe and the
+    startup probe of the first container, which must not have these probes in the template then.
+    Absent: the probes of the template count; without any, a pod is healthy while it runs."""
+
+    drain: Drain | None = None
+    """How a pod is brought to its end when it is replaced, scaled down or removed: it leaves the
+    endpoints of its Service, waits `delaySeconds`, gets SIGTERM, and has `timeoutSeconds` to finish
+    its work. The sum of both becomes `terminationGracePeriodSeconds` of the pods, which the
+    template must not set then. Absent: what the template says counts, which is SIGTERM at once and
+    30 seconds unless it sets something else."""
+
+
+class Transition(WireModel):
+    """One change of the phase."""
+
+    from_: Phase | None = Field(default=None, alias="from")
+    """Phase the Agent left. Absent for the first one."""
+
+    to: Phase
+    """Phase the Agent entered."""
+
+    reason: Annotated[str, Clip(256)]
+    """Why the phase changed, as one CamelCase word, the same as in the conditions."""
+
+    triggered_by: Annotated[str, Clip(256)]
+    """Who or what made the phase change, for example the field manager that changed the spec, or
+    the pods."""
+
+    at: Time
+    """Time at which the phase changed."""
+
+
+class ConfigRecord(WireModel):
+    """One version of the config."""
+
+    version: Annotated[Int32, Field(ge=1)]
+    """Number of this version of the config, counted from 1."""
+
+    hash: Revision
+    """Digest of the config, equal for equal contents."""
+
+    at: Time
+    """Time at which this version was made available to the pods."""
+
+
+class LastError(WireModel):
+    """The last error, kept after it is over."""
+
+    reason: Annotated[str, Clip(256)]
+    """What went wrong, as one CamelCase word, the same as in the conditions."""
+
+    message: Annotated[str, Clip(4096)]
+    """What went wrong, as a sentence with the names and messages needed to act on it."""
+
+    at: Time
+    """Time at which the error was first seen."""
+
+
+class AgentStatus(WireModel):
+    """What the operator saw, and what it made of it."""
+
+    observed_generation: Annotated[Int64, Field(ge=0)] | None = None
+    """The `metadata.generation` this status was decided for. Smaller than the current one means
+    that the latest change of the spec has not been taken in yet."""
+
+    phase: Phase | None = None
+    """What the Agent is doing, in one word. `Deploying`: pods of the wanted revision are starting.
+    `Online`: it serves. `Idle`: it is scaled to 0. `Error`: it does not become available; see
+    `lastError`. `Suspended`, `Maintenance`, `Offline`: it is in that operating mode."""
+
+    phase_since: Time | None = None
+    """Time at which the current phase began."""
+
+    replicas: Count = 0
+    """Number of pods that exist, of all revisions."""
+
+    ready_replicas: Count = 0
+    """Number of pods that are ready, of all revisions."""
+
+    available_replicas: Count = 0
+    """Number of pods that are available, which means ready to serve, of all revisions."""
+
+    updated_replicas: Count = 0
+    """Number of pods of the wanted revision, `targetRevision`."""
+
+    selector: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    """Label selector of the pods as text, for the scale subresource and autoscalers."""
+
+    stable_revision: Revision | None = None
+    """Revision that last became fully available; it serves until another one is. The ReplicaSet
+    and the ControllerRevision of a revision are called `<agent>-<revision>`."""
+
+    target_revision: Revision | None = None
+    """Revision the current spec asks for. Equal to `stableRevision` when nothing is rolled out."""
+
+    config_version: Annotated[Int32, Field(ge=1)] | None = None
+    """Number of the config the pods have, counted from 1 and raised by every change."""
+
+    config_hash: Revision | None = None
+    """Digest of the config the pods have."""
+
+    config_history: Annotated[
+        tuple[ConfigRecord, ...], Field(max_length=MAX_CONFIG_HISTORY, exclude_if=_empty), ATOMIC
+    ] = ()
+    """Latest versions of the config, the newest last, at most 10."""
+
+    history: Annotated[
+        tuple[Transition, ...], Field(max_length=MAX_HISTORY, exclude_if=_empty), ATOMIC
+    ] = ()
+    """Latest changes of the phase, the newest last, as many as `spec.historyLimit` says."""
+
+    last_error: LastError | None = None
+    """The last error, kept after it is over. Absent: there has been none."""
+
+    error_count: Annotated[Int32, Field(ge=0)] = 0
+    """Number of times the Agent has entered phase `Error`."""
+
+    conditions: Annotated[
+        tuple[Condition, ...], Field(max_length=16, exclude_if=_empty), list_map("type")
+    ] = ()
+    """State of the Agent by aspect. `Ready`: it is as its spec wants it. `Available`: it serves
+    now. `Healthy`: its pods pass their checks. `Reconciling` and `Stalled` exist only while they
+    are true. `Managed` is `False` while the annotation `agentherd.dev/unmanaged` is `"true"`."""
+
+
+class Agent(WireModel):
+    """An Agent is a program that serves requests, usually an AI agent, run as pods that the
+    operator starts, watches, changes safely and stops. Its name must be a DNS-1035 label, because
+    its Service has the same name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            RULES: [
+                Rule(
+                    f"self.metadata.name.size() <= 63"
+                    f" && self.metadata.name.matches('{DNS_1035_LABEL}')",
+                    "metadata.name must be a DNS-1035 label, because the Service of the Agent gets "
+                    "this name: at most 63 lower-case letters, digits and '-', starting with a "
+                    "letter and not ending with '-'",
+                ).keywords(),
+                Rule(
+                    "!has(self.spec.dependsOn) || !(self.metadata.name in self.spec.dependsOn)",
+                    "spec.dependsOn must not contain the name of the Agent itself",
+                ).keywords(),
+            ]
+        }
+    )
+
+    KIND: ClassVar[str] = "Agent"
+    PLURAL: ClassVar[str] = "agents"
+
+    metadata: ObjectMeta
+    """Name, namespace, labels and annotations of the object."""
+
+    spec: AgentSpec
+    """What is wanted of the Agent."""
+
+    status: AgentStatus = Field(default_factory=AgentStatus)
+    """What the operator saw, and what it made of it. Written by the operator only."""
