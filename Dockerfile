@@ -3,10 +3,8 @@
 ARG BASE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
-# Both are optional, for networks that reach the package index through a mirror.
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
 # uv and pip bring certificates of their own; a mounted CA bundle is honoured only if it is named.
+# Bytecode is valid without a look at the time of its source, which layers round to whole seconds.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_NO_CACHE_DIR=1 \
@@ -15,6 +13,7 @@ ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     UV_NO_PROGRESS=1 \
     UV_LINK_MODE=copy \
     UV_COMPILE_BYTECODE=1 \
+    PYC_INVALIDATION_MODE=UNCHECKED_HASH \
     UV_PYTHON=python3 \
     UV_PYTHON_DOWNLOADS=never \
     UV_PROJECT_ENVIRONMENT=/opt/agentherd
