@@ -50,6 +50,10 @@ Version = Annotated[
         f"self.matches(r'{_SEMVER}')",
         "must be a semantic version such as 1.4.2 or 2.0.0-rc.1, without a leading v",
     ),
+    Rule(
+        "!self.endsWith('-')",
+        "must not end with '-', because it becomes the value of a label",
+    ),
 ]
 
 Config = Annotated[
@@ -149,8 +153,9 @@ class AgentSpec(WireModel):
     replicas: Annotated[Int32, Field(ge=0, le=2147483647)] | None = None
     """Number of pods wanted while `operatingMode` is `Running` or `Maintenance`. Absent: 1. No
     default is ever stored, so `kubectl scale` or a HorizontalPodAutoscaler may own this field;
-    leave it out of the manifests you apply then. 0 stops all pods and gives phase `Idle`. From 2
-    on, a PodDisruptionBudget protects the pods from being evicted all at once."""
+    leave it out of the manifests you apply then. An autoscaler can only start from a number that
+    exists, so give it the first one with `kubectl scale`. 0 stops all pods and gives phase `Idle`.
+    From 2 on, a PodDisruptionBudget protects the pods from being evicted all at once."""
 
     revision_history_limit: Annotated[Int32, Field(ge=0, le=20)] = 5
     """Number of former revisions that are kept, each with its ReplicaSet scaled to 0, so that going
@@ -330,7 +335,7 @@ class Agent(WireModel):
         json_schema_extra={
             RULES: [
                 Rule(
-                    f"self.metadata.name.size() <= 63"
+                    "self.metadata.name.size() <= 63"
                     f" && self.metadata.name.matches('{DNS_1035_LABEL}')",
                     "metadata.name must be a DNS-1035 label, because the Service of the Agent gets "
                     "this name: at most 63 lower-case letters, digits and '-', starting with a "
@@ -338,7 +343,8 @@ class Agent(WireModel):
                 ).keywords(),
                 Rule(
                     "!has(self.spec.dependsOn) || !(self.metadata.name in self.spec.dependsOn)",
-                    "spec.dependsOn must not contain the name of the Agent itself",
+                    "must not contain the name of the Agent itself",
+                    field=".spec.dependsOn",
                 ).keywords(),
             ]
         }

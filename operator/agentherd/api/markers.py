@@ -42,10 +42,14 @@ class Keywords:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A CEL expression the API server evaluates, and what it answers where that is false."""
+    """A CEL expression the API server evaluates, and what it answers where that is false.
+
+    `field` is the path, from where the rule stands, of the field the answer is about.
+    """
 
     rule: str
     message: str
+    field: str | None = None
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -55,7 +59,10 @@ class Rule:
 
     def keywords(self) -> dict[str, JsonValue]:
         """One entry of `x-kubernetes-validations`."""
-        return {"rule": self.rule, "message": self.message}
+        keywords: dict[str, JsonValue] = {"rule": self.rule, "message": self.message}
+        if self.field is not None:
+            keywords["fieldPath"] = self.field
+        return keywords
 
 
 @dataclass(frozen=True, slots=True)
