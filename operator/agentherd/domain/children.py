@@ -1,0 +1,130 @@
+"""The children of an Agent as manifests: what each has to look like, not how it is written.
+
+Every manifest names the Agent as its controller, so the API server's garbage collector removes
+what is left when the Agent goes, with no finalizer that could get stuck.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentherd.api import Agent, ConfigUpdate, OperatingMode
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_LABEL,
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DISRUPTION_BUDGET,
+    GROUP,
+    REPLICA_SET,
+    REVISION_LABEL,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Kind,
+    companion_name,
+    revision_name,
+)
+from agentherd.domain.revision import Revision
+from agentherd.domain.template import (
+    config_map_name,
+    container_ports,
+    labels,
+    pod_template,
+    revision_labels,
+)
+
+Manifest = dict[str, Any]
+
+_OUT_OF_SERVICE = {f"{GROUP}/in-maintenance": "true"}
+"""A selector term that no pod fulfils: in maintenance pods run but are sent nothing."""
+
+
+def service(agent: Agent) -> Manifest | None:
+    """The stable address of the Agent's pods; None for a template without ports."""
+    ports = container_ports(agent.spec.template)
+    if not ports:
+        return None
+    selector = {AGENT_LABEL: agent.metadata.name}
+    if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
+        selector |= _OUT_OF_SERVICE
+    spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
+    return _child(agent, SERVICE, agent.metadata.name) | {"spec": spec}
+
+
+def service_account(agent: Agent) -> Manifest | None:
+    """The identity of the Agent's pods; None when the template names one of its own.
+
+    It is granted nothing, and its token is mounted only where the template asks for it.
+    """
+    if agent.spec.template["spec"].get("serviceAccountName"):
+        return None
+    body = _child(agent, SERVICE_ACCOUNT, companion_name(agent.metadata.name))
+    return body | {"automountServiceAccountToken": False}
+
+
+def config_map(agent: Agent, revision: Revision) -> Manifest | None:
+    """The Agent's config as files; None without config. That of a revision never changes."""
+    if not agent.spec.config:
+        return None
+    body = _child(agent, CONFIG_MAP, config_map_name(agent, revision))
+    if agent.spec.config_update is ConfigUpdate.ROLLOUT:
+        body["metadata"]["labels"] = revision_labels(agent.metadata.name, revision)
+        body["immutable"] = True
+    return body | {"data": dict(agent.spec.config)}
+
+
+def controller_revision(agent: Agent, revision: Revision, number: int) -> Manifest:
+    """The record of what the revision is; `number` orders the revisions in time."""
+    name = revision_name(agent.metadata.name, revision.hash)
+    body = _child(agent, CONTROLLER_REVISION, name)
+    body["metadata"]["labels"] = revision_labels(agent.metadata.name, revision)
+    return body | {"revision": number, "data": dict(revision.data)}
+
+
+def replica_set(agent: Agent, revision: Revision) -> Manifest:
+    """The pods of one revision; how many is decided elsewhere.
+
+    Raises:
+        TemplateConflict: the template contradicts the Agent's spec.
+    """
+    name = agent.metadata.name
+    body = _child(agent, REPLICA_SET, revision_name(name, revision.hash))
+    body["metadata"]["labels"] = revision_labels(name, revision)
+    selector = {AGENT_LABEL: name, REVISION_LABEL: revision.hash}
+    return body | {
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "template": pod_template(agent, revision),
+        }
+    }
+
+
+def disruption_budget(agent: Agent) -> Manifest | None:
+    """At most one pod at a time is evicted; None for a single pod, which could never be moved."""
+    if (agent.spec.replicas or 1) < 2:
+        return None
+    body = _child(agent, DISRUPTION_BUDGET, companion_name(agent.metadata.name))
+    selector = {"matchLabels": {AGENT_LABEL: agent.metadata.name}}
+    return body | {"spec": {"maxUnavailable": 1, "selector": selector}}
+
+
+def _child(agent: Agent, kind: Kind, name: str) -> Manifest:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
+        "metadata": {
+            "name": name,
+            "namespace": agent.metadata.namespace,
+            "labels": labels(agent.metadata.name),
+            "ownerReferences": [
+                {
+                    "apiVersion": AGENT.api_version,
+                    "kind": AGENT.name,
+                    "name": agent.metadata.name,
+                    "uid": agent.metadata.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+    }

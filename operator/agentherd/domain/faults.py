@@ -1,0 +1,112 @@
+"""What is wrong with a pod, in the words a person needs.
+
+The kubelet's and the scheduler's own reasons are kept in the message; the reason is one of ours,
+so that a fleet can be counted by it. A pod that is merely starting has no fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agentherd.domain.reasons import Reason
+
+_WAITING: Final[Mapping[str, Reason]] = {
+    "CrashLoopBackOff": Reason.CRASHING,
+    "ErrImagePull": Reason.IMAGE_UNAVAILABLE,
+    "ErrImageNeverPull": Reason.IMAGE_UNAVAILABLE,
+    "ImagePullBackOff": Reason.IMAGE_UNAVAILABLE,
+    "ImageInspectError": Reason.IMAGE_UNAVAILABLE,
+    "InvalidImageName": Reason.IMAGE_UNAVAILABLE,
+    "CreateContainerConfigError": Reason.CONTAINER_NOT_CREATED,
+    "CreateContainerError": Reason.CONTAINER_NOT_CREATED,
+    "RunContainerError": Reason.CONTAINER_NOT_CREATED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, and its explanation for people."""
+
+    reason: Reason
+    message: str
+
+
+def pod_fault(pod: Mapping[str, Any]) -> Fault | None:
+    """The first fault of a pod as the API server gives it, or None while it does well."""
+    name = pod["metadata"]["name"]
+    status = pod.get("status", {})
+    for container in _containers(status):
+        if fault := _container_fault(name, container):
+            return fault
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return Fault(
+                Reason.UNSCHEDULABLE, f"pod {name} fits no node: {condition.get('message', '')}"
+            )
+    if status.get("phase") == "Failed":
+        why = status.get("message") or status.get("reason") or "it has failed"
+        return Fault(Reason.CRASHING, f"pod {name}: {why}")
+    return _probe_fault(name, status)
+
+
+def _containers(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    yield from status.get("initContainerStatuses", ())
+    yield from status.get("containerStatuses", ())
+
+
+def _container_fault(pod: str, container: Mapping[str, Any]) -> Fault | None:
+    state = container.get("state", {})
+    where = f"pod {pod}, container {container['name']}"
+    if waiting := state.get("waiting"):
+        word = waiting.get("reason", "")
+        if word not in _WAITING:
+            return None
+        if _WAITING[word] is Reason.CRASHING:
+            last = container.get("lastState", {}).get("terminated", {})
+            return _exit_fault(where, last, restarts=container.get("restartCount", 0))
+        return Fault(_WAITING[word], f"{where}: {word}: {waiting.get('message', '')}".rstrip(": "))
+    terminated = state.get("terminated")
+    if terminated and terminated.get("exitCode", 0) != 0:
+        return _exit_fault(where, terminated, restarts=container.get("restartCount", 0))
+    return None
+
+
+def _exit_fault(where: str, terminated: Mapping[str, Any], *, restarts: int) -> Fault:
+    times = f", {restarts} restarts" if restarts else ""
+    if terminated.get("reason") == "OOMKilled":
+        return Fault(
+            Reason.OUT_OF_MEMORY,
+            f"{where} was killed because it used more memory than its limit{times}",
+        )
+    code = terminated.get("exitCode")
+    last_words = terminated.get("message", "").strip()
+    said = f": {last_words}" if last_words else ""
+    return Fault(Reason.CRASHING, f"{where} exited with code {code}{times}{said}")
+
+
+def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
+    """A pod that was ready and is not any more.
+
+    One that never was ready is starting, however long it takes: the progress deadline judges
+    that. The two differ in the time of the Ready condition, which an unready pod keeps from
+    before its containers started until it becomes ready for the first time.
+    """
+    ready = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), None)
+    if ready is None or ready["status"] == "True":
+        return None
+    for container in status.get("containerStatuses", ()):
+        running = container.get("state", {}).get("running")
+        if (
+            running
+            and container.get("started")
+            and not container.get("ready")
+            and (ready.get("lastTransitionTime") or "") > (running.get("startedAt") or "")
+        ):
+            return Fault(
+                Reason.PROBES_FAIL,
+                f"pod {pod}, container {container['name']} was ready and now fails its "
+                "readiness probe",
+            )
+    return None

@@ -1,0 +1,87 @@
+"""The kinds of objects the operator reads and writes, and the names it gives to them.
+
+A `Kind` is all that is needed to build a URL or a manifest; nothing here talks to a server.
+Child names are deterministic: the same Agent always has the same children, so that a process
+which was killed after a write finds its own work again instead of doing it twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+GROUP: Final = "agentherd.dev"
+VERSION: Final = "v1alpha1"
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "agentherd"
+AGENT_LABEL: Final = f"{GROUP}/agent"
+REVISION_LABEL: Final = f"{GROUP}/revision"
+APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
+CONFIG_ANNOTATION: Final = f"{GROUP}/config"
+UNMANAGED_ANNOTATION: Final = f"{GROUP}/unmanaged"
+
+
+class Key(NamedTuple):
+    """The address of an object within its kind."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One resource of the API server; `api_version` as in a manifest, `plural` as in a URL."""
+
+    api_version: str
+    name: str
+    plural: str
+
+    @property
+    def root(self) -> str:
+        """The path under which the server serves the kind's group and version."""
+        return f"/{'apis' if '/' in self.api_version else 'api'}/{self.api_version}"
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """The URL path of one object, of a namespace's collection, or of all objects."""
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return f"{self.root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+AGENT: Final = Kind(f"{GROUP}/{VERSION}", "Agent", "agents")
+CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps")
+CONTROLLER_REVISION: Final = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
+DISRUPTION_BUDGET: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+EVENT: Final = Kind("events.k8s.io/v1", "Event", "events")
+LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
+POD: Final = Kind("v1", "Pod", "pods")
+REPLICA_SET: Final = Kind("apps/v1", "ReplicaSet", "replicasets")
+SERVICE: Final = Kind("v1", "Service", "services")
+SERVICE_ACCOUNT: Final = Kind("v1", "ServiceAccount", "serviceaccounts")
+
+CHILD_KINDS: Final = (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DISRUPTION_BUDGET,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
+
+
+def revision_name(agent: str, revision: str) -> str:
+    """Name of what exists once per revision: ReplicaSet, ControllerRevision, ConfigMap."""
+    return f"{agent}-{revision}"
+
+
+def companion_name(agent: str) -> str:
+    """Name of what exists once per Agent and is not addressed by people.
+
+    The prefix keeps clear of the names people give, so that an Agent called like an existing
+    ServiceAccount never takes that account over.
+    """
+    return f"{MANAGED_BY}-{agent}"

@@ -1,0 +1,58 @@
+"""Every reason the operator gives, once.
+
+The same words stand in conditions, transitions, Events, metrics, logs and docs, so that what
+`kubectl describe` shows can be searched for everywhere else.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a condition has its value, or why a phase changed."""
+
+    # The Agent is as its spec wants it.
+    ALL_AVAILABLE = "AllAvailable"
+    SCALED_TO_ZERO = "ScaledToZero"
+    SUSPENDED = "Suspended"
+    MAINTENANCE = "Maintenance"
+    OFFLINE = "Offline"
+
+    # On the way there.
+    STARTING = "Starting"
+    ROLLING_OUT = "RollingOut"
+    SCALING = "Scaling"
+    DRAINING = "Draining"
+    WAITING_FOR_DEPENDENCIES = "WaitingForDependencies"
+    REPLACING_PODS = "ReplacingPods"
+    REVISION_PROMOTED = "RevisionPromoted"
+    UNMANAGED = "Unmanaged"
+    MANAGED = "Managed"
+
+    # Health.
+    PROBES_SUCCEED = "ProbesSucceed"
+    PROBES_FAIL = "ProbesFail"
+    NO_PODS = "NoPods"
+    NOT_READY_YET = "NotReadyYet"
+
+    # What is wrong with a pod.
+    CRASHING = "Crashing"
+    OUT_OF_MEMORY = "OutOfMemory"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    CONTAINER_NOT_CREATED = "ContainerNotCreated"
+    UNSCHEDULABLE = "Unschedulable"
+    VOLUME_NOT_MOUNTED = "VolumeNotMounted"
+    PODS_REFUSED = "PodsRefused"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+
+    # What is wrong with a write.
+    INVALID_TEMPLATE = "InvalidTemplate"
+    INVALID_CHILD = "InvalidChild"
+    TEMPLATE_CONFLICT = "TemplateConflict"
+    NAME_TAKEN = "NameTaken"
+    FORBIDDEN = "Forbidden"
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    API_UNAVAILABLE = "ApiUnavailable"
+    DEPENDENCY_CYCLE = "DependencyCycle"

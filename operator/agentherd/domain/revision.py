@@ -1,0 +1,70 @@
+"""What a revision is: everything that makes one version of an Agent differ from another.
+
+Template, version, health, drain and, unless it is reloaded in place, config: with the revision
+all of it goes forward and comes back together. Its name is a digest of this content, so a spec
+set back to an earlier one *is* the earlier revision, with its ReplicaSet still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from agentherd.api import AgentSpec, ConfigUpdate
+from agentherd.domain.plan import digest
+from agentherd.domain.views import RevisionView
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The content of a revision, as its ControllerRevision keeps it."""
+
+    data: Mapping[str, Any]
+
+    @cached_property
+    def hash(self) -> str:
+        """The revision's name: ten hexadecimal digits."""
+        return digest(self.data)
+
+    @property
+    def version(self) -> str | None:
+        """The semantic version the Agent had, if it named one."""
+        version: str | None = self.data.get("version")
+        return version
+
+
+def revision_of(spec: AgentSpec) -> Revision:
+    """The revision that `spec` asks for."""
+    data: dict[str, Any] = {"template": spec.template, "configUpdate": spec.config_update.value}
+    if spec.version is not None:
+        data["version"] = spec.version
+    if spec.health is not None:
+        data["health"] = spec.health.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if spec.drain is not None:
+        data["drain"] = spec.drain.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if spec.config and spec.config_update is ConfigUpdate.ROLLOUT:
+        data["config"] = spec.config
+    if spec.config_update is ConfigUpdate.IN_PLACE:
+        data["hasConfig"] = bool(spec.config)
+    return Revision(data)
+
+
+def revision_number(target: str, kept: Iterable[RevisionView]) -> int:
+    """The number of revision `target`: its own while it is the newest, else the next one.
+
+    An earlier revision that is asked for again becomes the newest, as with a Deployment.
+    """
+    numbers = {view.revision: view.number for view in kept}
+    newest = max(numbers.values(), default=0)
+    return newest if numbers.get(target) == newest and newest else newest + 1
+
+
+def obsolete_revisions(
+    kept: Iterable[RevisionView], *, in_use: Iterable[str | None], limit: int
+) -> tuple[str, ...]:
+    """The revisions beyond the `limit` newest of those that are not in use, oldest first."""
+    used = set(in_use)
+    spare = sorted((v for v in kept if v.revision not in used), key=lambda v: v.number)
+    return tuple(v.revision for v in spare[: max(0, len(spare) - limit)])

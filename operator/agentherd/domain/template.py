@@ -1,0 +1,173 @@
+"""From the template a person wrote to the pods that run.
+
+The template is an ordinary pod template and stays what it is; health, drain and config of the
+Agent are added to it. Where both want to set the same thing there is no good guess, so it is
+refused with what to do instead of one silently winning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agentherd.api import Agent, ConfigUpdate, Drain, Health
+from agentherd.domain.errors import TemplateConflict
+from agentherd.domain.kinds import (
+    AGENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    REVISION_LABEL,
+    companion_name,
+    revision_name,
+)
+from agentherd.domain.revision import Revision
+
+CONFIG_DIR: Final = "/etc/agentherd/config"
+CONFIG_VOLUME: Final = "agentherd-config"
+
+STARTUP_SECONDS: Final = 600
+"""How long a container may take until its first successful probe, before it is restarted."""
+
+
+def labels(agent: str) -> dict[str, str]:
+    """The labels of every child of an Agent."""
+    return {
+        AGENT_LABEL: agent,
+        MANAGED_BY_LABEL: MANAGED_BY,
+        "app.kubernetes.io/name": agent,
+    }
+
+
+def revision_labels(agent: str, revision: Revision) -> dict[str, str]:
+    """The labels of what belongs to one revision. A label cannot hold the + of build metadata."""
+    found = labels(agent) | {REVISION_LABEL: revision.hash}
+    if revision.version:
+        found["app.kubernetes.io/version"] = revision.version.replace("+", "_")
+    return found
+
+
+def config_map_name(agent: Agent, revision: Revision) -> str:
+    """The ConfigMap that the pods of `revision` mount."""
+    if agent.spec.config_update is ConfigUpdate.IN_PLACE:
+        return companion_name(agent.metadata.name)
+    return revision_name(agent.metadata.name, revision.hash)
+
+
+def pod_template(agent: Agent, revision: Revision) -> dict[str, Any]:
+    """The pod template of the revision's ReplicaSet.
+
+    Raises:
+        TemplateConflict: the template sets what another field of the spec sets as well.
+    """
+    spec = agent.spec
+    name = agent.metadata.name
+    written = spec.template
+    metadata = dict(written.get("metadata") or {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), **revision_labels(name, revision)}
+    pod = dict(written["spec"])
+    pod.setdefault("serviceAccountName", companion_name(name))
+    containers = [dict(container) for container in pod["containers"]]
+    _add_environment(containers, agent, revision)
+    if spec.config:
+        _mount_config(pod, containers, config_map_name(agent, revision))
+    if spec.health is not None:
+        _add_probes(containers[0], spec.health)
+    if spec.drain is not None:
+        _add_drain(pod, containers, spec.drain)
+    pod["containers"] = containers
+    return {"metadata": metadata, "spec": pod}
+
+
+def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The Service ports of a template: one for each distinct containerPort, named as there."""
+    ports: dict[tuple[int, str], dict[str, Any]] = {}
+    for container in template["spec"]["containers"]:
+        for port in container.get("ports") or ():
+            number, protocol = port.get("containerPort"), port.get("protocol", "TCP")
+            if not isinstance(number, int):
+                continue
+            ports.setdefault(
+                (number, protocol),
+                {
+                    "name": port.get("name") or f"{protocol.lower()}-{number}",
+                    "port": number,
+                    "protocol": protocol,
+                    "targetPort": number,
+                },
+            )
+    return [ports[key] for key in sorted(ports)]
+
+
+def _add_environment(containers: list[dict[str, Any]], agent: Agent, revision: Revision) -> None:
+    ours = [
+        {"name": "AGENTHERD_AGENT", "value": agent.metadata.name},
+        {"name": "AGENTHERD_REVISION", "value": revision.hash},
+        {"name": "AGENTHERD_VERSION", "value": revision.version or ""},
+    ]
+    if agent.spec.config:
+        ours.append({"name": "AGENTHERD_CONFIG_DIR", "value": CONFIG_DIR})
+    names = {variable["name"] for variable in ours}
+    for container in containers:
+        theirs = container.get("env") or []
+        if taken := names & {variable.get("name") for variable in theirs}:
+            raise TemplateConflict(
+                f"container {container['name']} sets {min(taken)}, which the operator sets; "
+                "remove it from spec.template"
+            )
+        container["env"] = [*ours, *theirs]
+
+
+def _mount_config(pod: dict[str, Any], containers: list[dict[str, Any]], config_map: str) -> None:
+    volumes = pod.get("volumes") or []
+    if any(volume.get("name") == CONFIG_VOLUME for volume in volumes):
+        raise TemplateConflict(
+            f"spec.template has a volume {CONFIG_VOLUME}, which spec.config needs; rename it"
+        )
+    pod["volumes"] = [*volumes, {"name": CONFIG_VOLUME, "configMap": {"name": config_map}}]
+    mount = {"name": CONFIG_VOLUME, "mountPath": CONFIG_DIR, "readOnly": True}
+    for container in containers:
+        container["volumeMounts"] = [*(container.get("volumeMounts") or []), mount]
+
+
+def _add_probes(container: dict[str, Any], health: Health) -> None:
+    """Readiness at the interval of the spec, after a start that is watched every second.
+
+    Without the startup probe an agent that is up after two seconds would be found ready only at
+    the second look of its readiness probe, half a minute later.
+    """
+    for probe in ("readinessProbe", "startupProbe"):
+        if probe in container:
+            raise TemplateConflict(
+                f"container {container['name']} has a {probe} and spec.health wants to write it; "
+                "remove one of the two"
+            )
+    check = {
+        "httpGet": {"path": health.http.path, "port": health.http.port, "scheme": "HTTP"},
+        "timeoutSeconds": health.timeout_seconds,
+    }
+    container["readinessProbe"] = check | {
+        "periodSeconds": health.interval_seconds,
+        "failureThreshold": health.failure_threshold,
+    }
+    container["startupProbe"] = check | {"periodSeconds": 1, "failureThreshold": STARTUP_SECONDS}
+
+
+def _add_drain(pod: dict[str, Any], containers: list[dict[str, Any]], drain: Drain) -> None:
+    """Time between leaving the endpoints and SIGTERM, and from there to SIGKILL."""
+    delay = drain.delay_seconds
+    if "terminationGracePeriodSeconds" in pod:
+        raise TemplateConflict(
+            "spec.template sets terminationGracePeriodSeconds, which spec.drain sets; "
+            "remove one of the two"
+        )
+    pod["terminationGracePeriodSeconds"] = drain.timeout_seconds + delay
+    if not delay:
+        return
+    for container in containers:
+        lifecycle = container.get("lifecycle") or {}
+        if "preStop" in lifecycle:
+            raise TemplateConflict(
+                f"container {container['name']} has a preStop hook and spec.drain.delaySeconds "
+                "needs it; remove one of the two"
+            )
+        container["lifecycle"] = {**lifecycle, "preStop": {"sleep": {"seconds": delay}}}

@@ -1,0 +1,191 @@
+"""What is kept of every object that is watched.
+
+The API server's objects are large and a fleet has many; a view keeps what the rules ask for and
+nothing else. Whether somebody changed fields that are ours is not found by comparing values,
+which the server normalises and defaults, but from managedFields: a child is `touched` when
+another writer than us has been at it since our last apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from agentherd.domain.faults import Fault, pod_fault
+from agentherd.domain.kinds import (
+    AGENT_LABEL,
+    APPLIED_ANNOTATION,
+    CONFIG_ANNOTATION,
+    CONTROLLER_REVISION,
+    POD,
+    REPLICA_SET,
+    REVISION_LABEL,
+    Kind,
+)
+from agentherd.domain.reasons import Reason
+
+FIELD_MANAGER: Final = "agentherd"
+SCALE_MANAGER: Final = "agentherd-scale"
+STATUS_MANAGER: Final = "agentherd-status"
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A child of an Agent, whatever its kind."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    agent: str
+    owner: str | None
+    applied: str
+    touched: bool
+    deleting: bool
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Keep what is needed of an object as the API server gives it."""
+        return cls(**_common(raw))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionView(Child):
+    """A ControllerRevision: the record that a revision existed, and which one is newer."""
+
+    revision: str
+    number: int
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Keep hash and number; the revision's content stays with the API server."""
+        return cls(**_common(raw), revision=_label(raw, REVISION_LABEL), number=raw["revision"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaSetView(Child):
+    """The ReplicaSet of one revision: replicas asked for and seen."""
+
+    revision: str
+    wanted: int
+    replicas: int
+    ready: int
+    available: int
+    current: bool
+    fault: Fault | None
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Keep the counts; `current` tells whether they are of the spec as it stands."""
+        status = raw.get("status", {})
+        return cls(
+            **_common(raw),
+            revision=_label(raw, REVISION_LABEL),
+            wanted=raw["spec"].get("replicas", 1),
+            replicas=status.get("replicas", 0),
+            ready=status.get("readyReplicas", 0),
+            available=status.get("availableReplicas", 0),
+            current=status.get("observedGeneration", 0) >= raw["metadata"].get("generation", 0),
+            fault=_replica_failure(raw),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodView(Child):
+    """A pod: whether it is ready, and what is wrong with it."""
+
+    revision: str
+    ready: bool
+    created: str
+    config: str
+    fault: Fault | None
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Keep readiness and the fault in words."""
+        conditions = raw.get("status", {}).get("conditions", ())
+        return cls(
+            **_common(raw),
+            revision=_label(raw, REVISION_LABEL),
+            ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+            created=raw["metadata"].get("creationTimestamp", ""),
+            config=raw["metadata"].get("annotations", {}).get(CONFIG_ANNOTATION, ""),
+            fault=pod_fault(raw),
+        )
+
+
+def view(kind: Kind, raw: Raw) -> Child:
+    """The view of an object of `kind`."""
+    return _VIEWS.get(kind, Child).of(raw)
+
+
+def last_writer(raw: Raw) -> str:
+    """The field manager that wrote the object last, its status left aside; "" when unknown.
+
+    The API server stamps it on every write, so it is as true as the client is honest about its
+    own name.
+    """
+    writes = [
+        (entry.get("time", ""), entry.get("manager", ""))
+        for entry in raw["metadata"].get("managedFields", ())
+        if entry.get("subresource") != "status"
+    ]
+    return max(writes, default=("", ""))[1]
+
+
+def _common(raw: Raw) -> dict[str, Any]:
+    metadata = raw["metadata"]
+    owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
+    return {
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "version": int(metadata["resourceVersion"]),
+        "agent": _label(raw, AGENT_LABEL),
+        "owner": owner["uid"] if owner else None,
+        "applied": metadata.get("annotations", {}).get(APPLIED_ANNOTATION, ""),
+        "touched": _touched(metadata),
+        "deleting": "deletionTimestamp" in metadata,
+    }
+
+
+def _label(raw: Raw, label: str) -> str:
+    value: str = raw["metadata"].get("labels", {}).get(label, "")
+    return value
+
+
+def _touched(metadata: Mapping[str, Any]) -> bool:
+    """Whether somebody else wrote the object, its status left aside, since our last apply.
+
+    managedFields has times in whole seconds; a foreign write in the same second counts, at the
+    price of one apply that changes nothing.
+    """
+    ours = ""
+    foreign = ""
+    for entry in metadata.get("managedFields", ()):
+        if entry.get("subresource") == "status":
+            continue
+        if entry.get("manager") == FIELD_MANAGER:
+            ours = max(ours, entry.get("time", ""))
+        elif entry.get("manager") != SCALE_MANAGER:
+            foreign = max(foreign, entry.get("time", ""))
+    return foreign >= ours and bool(foreign)
+
+
+def _replica_failure(raw: Raw) -> Fault | None:
+    for condition in raw.get("status", {}).get("conditions", ()):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            message = condition.get("message", "")
+            quota = "exceeded quota" in message
+            return Fault(Reason.QUOTA_EXCEEDED if quota else Reason.PODS_REFUSED, message)
+    return None
+
+
+_VIEWS: Final[Mapping[Kind, type[Child]]] = {
+    CONTROLLER_REVISION: RevisionView,
+    POD: PodView,
+    REPLICA_SET: ReplicaSetView,
+}

@@ -1,0 +1,207 @@
+"""The loop of the operator: take a key, observe, decide, apply.
+
+It is the same for every kind; what differs is given: how to observe, and what to decide. All
+that is remembered between two turns are things that may be forgotten: which write was refused
+and when to try again, and how long unimportant news has waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, Generic, Protocol, TypeVar
+
+from agentherd.api import Agent
+from agentherd.domain.errors import Invalid, TerminalError, TransientError
+from agentherd.domain.kinds import REPLICA_SET, Key, Kind
+from agentherd.domain.plan import (
+    Annotate,
+    Apply,
+    Delete,
+    Failure,
+    Plan,
+    Ref,
+    Scale,
+    WriteStatus,
+)
+from agentherd.domain.reasons import Reason
+from agentherd.engine.applier import Applier, Refusal
+from agentherd.engine.metrics import Metrics
+from agentherd.engine.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY: Final = 0.2
+LAST_RETRY: Final = 10.0
+
+REFUSED_RETRY: Final = timedelta(minutes=5)
+"""A refused object is refused again, unless a policy or webhook changed its mind."""
+
+FORBIDDEN_RETRY: Final = timedelta(seconds=15)
+"""Quota and permissions change without a word to us."""
+
+GATHER_SECONDS: Final = 5.0
+"""How long counters and wordings of a status may wait for news that matters."""
+
+
+class Observation(Protocol):
+    """What was seen of one object."""
+
+    @property
+    def agent(self) -> Agent:
+        """The object that is reconciled."""
+        ...
+
+
+O = TypeVar("O", bound=Observation)  # noqa: E741  (an observation)
+Failures = Mapping[Ref, Failure]
+Child = Apply | Scale | Annotate | Delete
+
+
+class Reconciler(Generic[O]):
+    """Brings the objects of one kind to what their specs say."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        observe: Callable[[Key, Failures], O | None],
+        decide: Callable[[O, datetime], Plan],
+        applier: Applier,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self._kind = kind
+        self._observe = observe
+        self._decide = decide
+        self._applier = applier
+        self._metrics = metrics
+        self._clock = clock
+        self._failures: dict[Key, dict[Ref, Failure]] = {}
+        self._retries: dict[Key, int] = {}
+        self._gathering: dict[Key, float] = {}
+
+    async def run(self, *, workers: int) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(workers):
+                    group.create_task(self._work(), name=f"{self._kind.plural}-{number}")
+        finally:
+            self.queue.close()
+
+    async def _work(self) -> None:
+        while True:
+            key, asked_at = await self.queue.get()
+            result = "done"
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            try:
+                await self.reconcile(key, asked_at)
+            except TransientError as error:
+                result = "failed"
+                self._retry(key, error)
+            except Exception:  # a bug met on one object must not cost the others
+                result = "bug"
+                log.exception("cannot reconcile %s %s", self._kind.name, key)
+                self._retry(key, None)
+            finally:
+                self.queue.done(key)
+                self._metrics.reconciles.labels(kind=self._kind.name, result=result).inc()
+                self._metrics.reconcile_seconds.labels(kind=self._kind.name).observe(
+                    loop.time() - started
+                )
+
+    async def reconcile(self, key: Key, asked_at: float) -> None:
+        """One turn for one object; `asked_at` is the loop time of the event behind it."""
+        now = self._clock()
+        seen = self._observe(key, self._failures.get(key, {}))
+        if seen is None:
+            self._forget(key)
+            return
+        plan = self._patient(key, self._decide(seen, now))
+        refusals = await self._applier.carry_out(seen.agent, plan)
+        self._retries.pop(key, None)
+        self._account(seen, plan, asked_at)
+        if self._settle(key, seen, plan, refusals, now):
+            self.queue.add(key)
+        elif plan.wake_at is not None:
+            self.queue.add_after(key, (plan.wake_at - now).total_seconds())
+
+    def _patient(self, key: Key, plan: Plan) -> Plan:
+        """Hold a status write that is not urgent until it has waited long enough."""
+        status = next((i for i in plan.intents if isinstance(i, WriteStatus)), None)
+        if status is None or status.urgent:
+            self._gathering.pop(key, None)
+            return plan
+        loop_time = asyncio.get_running_loop().time()
+        due = self._gathering.setdefault(key, loop_time + GATHER_SECONDS)
+        if loop_time >= due:
+            del self._gathering[key]
+            return plan
+        self.queue.add_after(key, due - loop_time)
+        return Plan(tuple(i for i in plan.intents if i is not status), plan.wake_at)
+
+    def _account(self, seen: O, plan: Plan, asked_at: float) -> None:
+        status = next((i for i in plan.intents if isinstance(i, WriteStatus)), None)
+        if status is None or status.status.get("phase") == seen.agent.status.phase:
+            return
+        kind = self._kind.name
+        elapsed = asyncio.get_running_loop().time() - asked_at
+        self._metrics.transition_seconds.labels(kind=kind).observe(elapsed)
+        self._metrics.transitions.labels(kind=kind, phase=str(status.status["phase"])).inc()
+
+    # Failures
+
+    def _settle(
+        self, key: Key, seen: O, plan: Plan, refusals: list[Refusal], now: datetime
+    ) -> bool:
+        """Remember what was refused, forget what went through; whether anything changed."""
+        known = self._failures.get(key, {})
+        refused = {refusal.ref: refusal.error for refusal in refusals}
+        tried = {intent.ref for intent in plan.intents if isinstance(intent, Child)}
+        kept = {
+            ref: failure
+            for ref, failure in known.items()
+            if ref not in tried and failure.generation == seen.agent.metadata.generation
+        }
+        for ref, error in refused.items():
+            retry = REFUSED_RETRY if isinstance(error, Invalid) else FORBIDDEN_RETRY
+            kept[ref] = Failure(
+                reason=_reason(ref, error),
+                message=f"{ref}: {error}",
+                generation=seen.agent.metadata.generation,
+                retry_at=now + retry,
+            )
+            log.info("%s %s: %s: %s", self._kind.name, key, ref, error)
+        if kept:
+            self._failures[key] = kept
+        else:
+            self._failures.pop(key, None)
+        return bool(refused) or kept.keys() != known.keys()
+
+    def _forget(self, key: Key) -> None:
+        self._failures.pop(key, None)
+        self._retries.pop(key, None)
+        self._gathering.pop(key, None)
+
+    def _retry(self, key: Key, error: TransientError | None) -> None:
+        """Ask for the key again: later each time, and not together with all others."""
+        tries = self._retries.get(key, 0)
+        self._retries[key] = tries + 1
+        delay = min(LAST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311  (jitter)
+        if error is not None:
+            log.info("%s %s: %s, again in %.1f s", self._kind.name, key, error, delay)
+            delay = max(delay, error.retry_after or 0)
+        self.queue.add_after(key, delay)
+
+
+def _reason(ref: Ref, error: TerminalError) -> Reason:
+    if isinstance(error, Invalid) and ref[0] == REPLICA_SET.name:
+        return Reason.INVALID_TEMPLATE
+    return error.reason

@@ -1,0 +1,123 @@
+"""Events for people: few, and gathered.
+
+The same thing told again within ten minutes raises the count of the Event that is there. Every
+object has a budget of Events, as in client-go: a burst of 25, then one in five minutes. An Event
+that cannot be written is dropped: it is news, and the status holds the truth.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from agentherd.api import Agent
+from agentherd.cluster import Gateway
+from agentherd.domain.errors import AgentherdError
+from agentherd.domain.kinds import AGENT, EVENT, Key
+from agentherd.domain.plan import Emit, digest
+from agentherd.domain.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+CONTROLLER: Final = "agentherd.dev/operator"
+GATHERED_FOR: Final = timedelta(minutes=10)
+BURST: Final = 25
+REFILL: Final = timedelta(minutes=5)
+REMEMBERED: Final = 4096
+
+
+@dataclass(slots=True)
+class _Series:
+    name: str
+    count: int
+    last: datetime
+
+
+@dataclass(slots=True)
+class _Budget:
+    tokens: float
+    at: datetime
+
+    def take(self, now: datetime) -> bool:
+        self.tokens = min(BURST, self.tokens + (now - self.at) / REFILL)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class Recorder:
+    """Writes Events about objects; `identity` is the name of this process."""
+
+    def __init__(self, gateway: Gateway, *, identity: str, clock: Callable[[], datetime]) -> None:
+        self._gateway = gateway
+        self._identity = identity
+        self._clock = clock
+        self._series: OrderedDict[tuple[str, Reason], _Series] = OrderedDict()
+        self._budgets: OrderedDict[str, _Budget] = OrderedDict()
+
+    async def record(self, agent: Agent, emit: Emit) -> None:
+        """Write the Event, or count it with the one that is there."""
+        now = self._clock()
+        uid = agent.metadata.uid
+        series = self._series.get((uid, emit.reason))
+        try:
+            if series is not None and now - series.last < GATHERED_FOR:
+                series.count += 1
+                series.last = now
+                await self._count(agent, series)
+                return
+            budget = self._budgets.setdefault(uid, _Budget(BURST, now))
+            _trim(self._budgets)
+            if not budget.take(now):
+                return
+            name = f"{agent.metadata.name}.{digest([uid, emit.reason, emit.at.isoformat()])}"
+            self._series[uid, emit.reason] = _Series(name, 1, now)
+            _trim(self._series)
+            await self._gateway.create(EVENT, self._event(agent, emit, name))
+        except AgentherdError as error:
+            self._series.pop((uid, emit.reason), None)
+            log.info("no Event %s for %s: %s", emit.reason, agent.metadata.name, error)
+
+    async def _count(self, agent: Agent, series: _Series) -> None:
+        await self._gateway.merge(
+            EVENT,
+            Key(agent.metadata.namespace, series.name),
+            {"series": {"count": series.count, "lastObservedTime": _micro(series.last)}},
+        )
+
+    def _event(self, agent: Agent, emit: Emit, name: str) -> dict[str, Any]:
+        metadata = agent.metadata
+        return {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.name,
+            "metadata": {"name": name, "namespace": metadata.namespace},
+            "eventTime": _micro(emit.at),
+            "type": "Warning" if emit.warning else "Normal",
+            "reason": emit.reason.value,
+            "action": "Reconcile",
+            "note": emit.message[:1024],
+            "reportingController": CONTROLLER,
+            "reportingInstance": self._identity[:128],
+            "regarding": {
+                "apiVersion": AGENT.api_version,
+                "kind": AGENT.name,
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+            },
+        }
+
+
+def _trim(memory: OrderedDict[Any, Any]) -> None:
+    while len(memory) > REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _micro(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

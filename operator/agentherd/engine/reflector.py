@@ -1,0 +1,95 @@
+"""A watch that misses nothing: list, follow, and list again when the thread is lost.
+
+One reflector keeps the store's children of one kind true. Deletions that happened while no watch
+was running are found by comparing the new list with what was known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Final
+
+from agentherd.cluster import Gateway
+from agentherd.domain.errors import Expired, TransientError
+from agentherd.domain.kinds import MANAGED_BY, MANAGED_BY_LABEL, Key, Kind
+from agentherd.engine.metrics import Metrics
+from agentherd.engine.store import Store
+
+log = logging.getLogger(__name__)
+
+OURS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+FIRST_DELAY: Final = 0.2
+LAST_DELAY: Final = 10.0
+
+
+class Reflector:
+    """Keeps the views of one kind (in one namespace, or everywhere) up to date."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        gateway: Gateway,
+        store: Store,
+        metrics: Metrics,
+        namespace: str | None = None,
+    ) -> None:
+        self.kind = kind
+        self.synced = asyncio.Event()
+        self._gateway = gateway
+        self._store = store
+        self._metrics = metrics
+        self._namespace = namespace
+
+    async def run(self) -> None:
+        """List and follow until cancelled."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                version = await self._list()
+                self.synced.set()
+                delay = FIRST_DELAY
+                await self._follow(version)
+            except Expired:
+                log.info("watch of %s has expired, listing again", self.kind.plural)
+            except TransientError as error:
+                log.warning("cannot list %s: %s", self.kind.plural, error)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  (jitter)
+                delay = min(LAST_DELAY, delay * 2)
+            self._metrics.watch_restarts.labels(kind=self.kind.name).inc()
+
+    async def _list(self) -> str:
+        items = []
+        version = "0"
+        pages = self._gateway.list(self.kind, namespace=self._namespace, selector=OURS)
+        async for page in pages:
+            items.extend(page.items)
+            version = page.version
+        self._store.replace(self.kind, items, int(version), self._namespace)
+        return version
+
+    async def _follow(self, version: str) -> None:
+        """Follow the watch, and take it up again where it ended for as long as that works."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                stream = self._gateway.watch(
+                    self.kind, version=version, namespace=self._namespace, selector=OURS
+                )
+                async for event in stream:
+                    version = event.object["metadata"]["resourceVersion"]
+                    delay = FIRST_DELAY
+                    if event.type == "DELETED":
+                        metadata = event.object["metadata"]
+                        key = Key(metadata["namespace"], metadata["name"])
+                        self._store.drop(self.kind, key, int(version))
+                    elif event.type != "BOOKMARK":
+                        self._store.put(self.kind, event.object)
+            except Expired:
+                raise
+            except TransientError as error:
+                log.info("watch of %s ended: %s", self.kind.plural, error)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  (jitter)
+                delay = min(LAST_DELAY, delay * 2)

@@ -1,0 +1,91 @@
+"""The command line: `agentherd run`, `agentherd crds`, `agentherd version`.
+
+Every option can be given as an environment variable, `AGENTHERD_` and its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from agentherd import __version__
+from agentherd.api.crd import agent_crd_yaml
+from agentherd.domain.kinds import Key
+from agentherd.runtime import logs
+from agentherd.runtime.settings import Settings, own_namespace
+
+
+@click.group(context_settings={"auto_envvar_prefix": "AGENTHERD", "show_default": True})
+def main() -> None:
+    """Runs fleets of AI agents on Kubernetes and changes them safely while they work."""
+
+
+@main.command()
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    envvar="AGENTHERD_NAMESPACE",
+    help="Namespace to serve; may be repeated. Without it the whole cluster is served.",
+)
+@click.option("--http-host", default="0.0.0.0", help="Address of the endpoints.")  # noqa: S104
+@click.option(
+    "--http-port",
+    default=8080,
+    type=click.IntRange(0, 65535),
+    help="Port of /healthz, /readyz and /metrics.",
+)
+@click.option("--lease-namespace", help="Namespace of the Lease.  [default: that of the pod]")
+@click.option("--lease-name", default="agentherd", help="Name of the Lease.")
+@click.option(
+    "--workers",
+    default=32,
+    type=click.IntRange(1, 1000),
+    help="How many objects are worked on at the same time.",
+)
+@click.option("--log-format", default="text", type=click.Choice(logs.FORMATS))
+@click.option(
+    "--log-level",
+    default="info",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+)
+def run(
+    namespaces: tuple[str, ...],
+    http_host: str,
+    http_port: int,
+    lease_namespace: str | None,
+    lease_name: str,
+    workers: int,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Run the operator until it is told to stop."""
+    # kopf takes a third of a second to import, which the other commands need not wait for.
+    from agentherd.runtime import process
+
+    logs.configure(level=log_level, form=log_format)
+    settings = Settings(
+        namespaces=namespaces,
+        http_host=http_host,
+        http_port=http_port,
+        lease=Key(lease_namespace or own_namespace(), lease_name),
+        workers=workers,
+    )
+    try:
+        asyncio.run(process.run(settings))
+    except OSError as error:
+        sys.exit(f"cannot serve on {http_host}:{http_port}: {error.strerror}; use --http-port")
+
+
+@main.command()
+def crds() -> None:
+    """Print the CustomResourceDefinitions."""
+    click.echo(agent_crd_yaml(), nl=False)
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)

@@ -1,0 +1,169 @@
+"""The operator as a process: wait for the Lease, lead for as long as it is held, give it back.
+
+Whatever was known while leading belongs to that term and is dropped with it. The order of the
+end is fixed: first no more writes, then the Lease, then kopf and the endpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from agentherd.cluster import ApiServer, Gateway
+from agentherd.domain.decide import decide
+from agentherd.domain.kinds import AGENT, CHILD_KINDS
+from agentherd.engine.applier import Applier
+from agentherd.engine.leadership import Elector
+from agentherd.engine.metrics import Metrics
+from agentherd.engine.observe import agent_observer
+from agentherd.engine.reconciler import Reconciler
+from agentherd.engine.recorder import Recorder
+from agentherd.engine.reflector import Reflector
+from agentherd.engine.store import Store
+from agentherd.runtime import frame
+from agentherd.runtime.connection import connect
+from agentherd.runtime.http import Health, serve
+from agentherd.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def clock() -> datetime:
+    """The time, in the whole seconds in which the API keeps it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        OSError: the port of the endpoints is taken.
+    """
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    metrics = Metrics()
+    kopf_settings = frame.settings()
+    gateway = ApiServer(lambda: connect(kopf_settings), observe=metrics.observe_request)
+    async with gateway:
+        elector = Elector(gateway, key=settings.lease, identity=settings.identity, clock=clock)
+        health = Health(elector)
+        endpoints = serve(health, metrics, host=settings.http_host, port=settings.http_port)
+        async with endpoints:
+            while not stop.is_set():
+                if await _first(elector.acquire(), stop.wait()):
+                    await _lead(settings, gateway, elector, health, metrics, stop)
+
+
+async def _lead(
+    settings: Settings,
+    gateway: Gateway,
+    elector: Elector,
+    health: Health,
+    metrics: Metrics,
+    stop: asyncio.Event,
+) -> None:
+    """Lead for one term: until the Lease is lost or `stop` is set."""
+    store = Store(wake=lambda key: reconciler.queue.add(key))
+    reconciler = Reconciler(
+        AGENT,
+        observe=agent_observer(store),
+        decide=decide,
+        applier=Applier(
+            gateway=gateway,
+            store=store,
+            recorder=Recorder(gateway, identity=settings.identity, clock=clock),
+        ),
+        metrics=metrics,
+        clock=clock,
+    )
+    metrics.queue_depth.set_function(lambda: len(reconciler.queue))
+    sweeper = frame.Sweeper(gateway=gateway, store=store, namespaces=settings.namespaces)
+    reflectors = [
+        Reflector(kind, gateway=gateway, store=store, metrics=metrics, namespace=namespace)
+        for kind in CHILD_KINDS
+        for namespace in settings.namespaces or (None,)
+    ]
+    health.store, health.synced = store, False
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            for reflector in reflectors:
+                group.create_task(reflector.run(), name=f"watch {reflector.kind.plural}")
+            group.create_task(sweeper.run(), name="sweeper")
+            for reflector in reflectors:
+                await reflector.synced.wait()
+            group.create_task(reconciler.run(workers=settings.workers), name="workers")
+            await sweeper.swept.wait()
+            health.synced = True
+            log.info("all objects are known, %d Agents", store.count(AGENT))
+
+    async with _kopf(settings, store, sweeper, stop):
+        try:
+            await _first(work(), elector.hold(), stop.wait())
+        finally:
+            health.store, health.synced = None, None
+            await elector.release()
+
+
+@asynccontextmanager
+async def _kopf(
+    settings: Settings, store: Store, sweeper: frame.Sweeper, stop: asyncio.Event
+) -> AsyncIterator[None]:
+    """Run kopf while the context lasts. An end of kopf that nobody asked for ends the term."""
+    ended = asyncio.Event()
+    ready = asyncio.Event()
+    kopf_settings = frame.settings()
+    task = asyncio.create_task(
+        kopf.operator(
+            registry=frame.handlers(store, sweeper, kopf_settings),
+            settings=kopf_settings,
+            standalone=True,
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            stop_flag=ended,
+            ready_flag=ready,
+        ),
+        name="kopf",
+    )
+    task.add_done_callback(lambda _: stop.set() if not ended.is_set() else None)
+    try:
+        await _first(ready.wait(), asyncio.shield(task))
+        # kopf takes the signals for itself when it starts; the order of our end needs them back.
+        _stop_on_signals(stop)
+        yield
+    finally:
+        ended.set()
+        await task
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _first(main: Coroutine[Any, Any, Any] | Any, *others: Any) -> bool:
+    """Run all until the first ends; cancels the rest. Whether `main` was (also) done.
+
+    Raises whatever the first to end has raised.
+    """
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in (main, *others)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+        return tasks[0].done()
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
