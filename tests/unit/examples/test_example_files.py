@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agentherd.api import Agent
+
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FILES = sorted(EXAMPLES.glob("*.yaml"))
 
@@ -49,6 +51,13 @@ def test_each_agent_meets_the_restricted_pod_security_standard(agent):
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+
+
+@pytest.mark.parametrize("agent", agents())
+def test_each_agent_uses_only_fields_that_the_api_has(agent):
+    parsed = Agent.model_validate(agent)
+
+    assert parsed.spec.model_dump(mode="json", by_alias=True, exclude_unset=True) == agent["spec"]
 
 
 def test_the_route_leads_to_the_service_of_the_first_agent():
