@@ -1,0 +1,77 @@
+"""What is in the repository is what the models say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agentherd.api.__main__ import GENERATED, main
+from agentherd.api.crd import agent_crd, agent_crd_yaml
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_the_file_in_the_repository_is_fresh(name: str) -> None:
+    """`make generate` would change nothing."""
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+
+    assert text == GENERATED[name]()
+
+
+def test_the_file_holds_the_whole_definition() -> None:
+    """YAML loses nothing and uses no aliases, which some readers do not follow."""
+    text = agent_crd_yaml()
+
+    assert yaml.safe_load(text) == agent_crd()
+    assert "&id" not in text
+
+
+def test_the_definition_stays_small() -> None:
+    """Below 60 KB it fits into every annotation and every reader's patience."""
+    assert len(agent_crd_yaml().encode()) < 60_000
+
+
+def test_writing_twice_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second run finds every file fresh."""
+    assert main(["--root", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(GENERATED)
+
+    assert main(["--root", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_check_names_the_stale_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--check` fails, says which file it is, and repairs nothing."""
+    main(["--root", str(tmp_path)])
+    stale = tmp_path / "docs/reference/agent.md"
+    stale.write_text("old", encoding="utf-8")
+
+    code = main(["--root", str(tmp_path), "--check"])
+
+    assert code == 1
+    assert str(stale) in capsys.readouterr().err
+    assert stale.read_text(encoding="utf-8") == "old"
+
+
+def test_check_is_content_with_fresh_files(tmp_path: Path) -> None:
+    """`--check` succeeds after writing."""
+    main(["--root", str(tmp_path)])
+
+    assert main(["--root", str(tmp_path), "--check"]) == 0
+
+
+def test_the_reference_shows_every_field() -> None:
+    """Each property of the schema has its row, at its place."""
+    page = GENERATED["docs/reference/agent.md"]()
+
+    for field in ("drain", "operatingModeReason", "config", "health"):
+        assert f"| `{field}` |" in page
+    for section in ("## spec.health.http", "## status.conditions[]", "## spec.template.spec"):
+        assert f"\n{section}\n" in page

@@ -1,0 +1,264 @@
+"""The schema is one the API server accepts, explains well and can evaluate cheaply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from agentherd.api.markers import Keywords, Rule
+from agentherd.api.schema import NotStructuralError, structural_schema
+
+FORBIDDEN = {
+    "$ref",
+    "$defs",
+    "allOf",
+    "anyOf",
+    "const",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "oneOf",
+    "title",
+    "uniqueItems",
+}
+
+
+def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema within `schema`, with its path."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    if "items" in schema:
+        yield from nodes(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from nodes(schema["additionalProperties"], f"{path}[*]")
+
+
+def test_nothing_in_it_is_unknown_to_kubernetes(schema: dict[str, Any]) -> None:
+    """No reference, no union, no constant, no title."""
+    found = {path: FORBIDDEN & node.keys() for path, node in nodes(schema)}
+
+    assert {path: words for path, words in found.items() if words} == {}
+
+
+def test_every_value_has_exactly_one_type(schema: dict[str, Any]) -> None:
+    """A node has a type or is an integer-or-string, and never both properties and a map."""
+    for path, node in nodes(schema):
+        assert ("type" in node) != node.get("x-kubernetes-int-or-string", False), path
+        assert not {"properties", "additionalProperties"} <= node.keys(), path
+
+
+def test_every_property_is_explained(schema: dict[str, Any]) -> None:
+    """`kubectl explain` has a sentence for each field; metadata is explained by the server."""
+    for path, node in nodes(schema):
+        for name, child in node.get("properties", {}).items():
+            if (path, name) == ("", "metadata"):
+                continue
+            text = child.get("description", "")
+            assert len(text) >= 20, f"{path}.{name}"
+            assert text.endswith("."), f"{path}.{name}: {text}"
+            assert "\n" not in text.replace("\n\n", ""), f"{path}.{name}"
+
+
+def test_everything_a_person_can_write_is_bounded(schema: dict[str, Any]) -> None:
+    """Strings, lists and maps of the spec have a maximum, without which no CEL cost is known."""
+    for path, node in nodes(schema["properties"]["spec"], "spec"):
+        match node.get("type"):
+            case "string":
+                assert "maxLength" in node or "enum" in node, path
+            case "array":
+                assert "maxItems" in node, path
+            case "object" if "additionalProperties" in node:
+                assert "maxProperties" in node, path
+
+
+def test_every_list_of_the_status_is_bounded(schema: dict[str, Any]) -> None:
+    """A status cannot grow for ever, whatever happens to an Agent."""
+    for path, node in nodes(schema["properties"]["status"], "status"):
+        if node.get("type") == "array":
+            assert "maxItems" in node, path
+
+
+def test_every_list_says_how_it_is_merged(schema: dict[str, Any]) -> None:
+    """Server-side apply needs to know; keys of a list-map are required fields of its items."""
+    for path, node in nodes(schema):
+        if node.get("type") != "array":
+            continue
+        assert node.get("x-kubernetes-list-type") in {"atomic", "set", "map"}, path
+        for key in node.get("x-kubernetes-list-map-keys", ()):
+            assert key in node["items"]["required"], path
+
+
+def test_only_these_defaults_are_stored(schema: dict[str, Any]) -> None:
+    """Above all not `replicas`, which an autoscaler may own, and nothing in the status."""
+    defaults = {path: node["default"] for path, node in nodes(schema) if "default" in node}
+
+    assert defaults == {
+        ".spec.revisionHistoryLimit": 5,
+        ".spec.historyLimit": 10,
+        ".spec.progressDeadlineSeconds": 600,
+        ".spec.operatingMode": "Running",
+        ".spec.configUpdate": "Rollout",
+        ".spec.health.http.path": "/healthz",
+        ".spec.health.intervalSeconds": 30,
+        ".spec.health.timeoutSeconds": 3,
+        ".spec.health.failureThreshold": 3,
+        ".spec.drain.timeoutSeconds": 30,
+    }
+
+
+def test_a_condition_is_a_metav1_condition(schema: dict[str, Any]) -> None:
+    """Field by field the schema that Kubernetes publishes."""
+    conditions = schema["properties"]["status"]["properties"]["conditions"]
+    item = conditions["items"]
+    fields = item["properties"]
+
+    assert conditions["x-kubernetes-list-map-keys"] == ["type"]
+    assert sorted(item["required"]) == [
+        "lastTransitionTime",
+        "message",
+        "reason",
+        "status",
+        "type",
+    ]
+    assert fields["status"]["enum"] == ["True", "False", "Unknown"]
+    assert fields["type"]["maxLength"] == 316
+    assert fields["reason"]["maxLength"] == 1024
+    assert fields["message"]["maxLength"] == 32768
+    assert fields["lastTransitionTime"]["format"] == "date-time"
+    assert fields["observedGeneration"] | {"description": ""} == {
+        "description": "",
+        "format": "int64",
+        "minimum": 0,
+        "type": "integer",
+    }
+
+
+def test_the_template_is_opaque_but_for_what_every_pod_needs(schema: dict[str, Any]) -> None:
+    """Any field of a PodSpec is kept; containers with name and image are demanded."""
+    template = schema["properties"]["spec"]["properties"]["template"]
+    pod = template["properties"]["spec"]
+    containers = pod["properties"]["containers"]
+
+    assert template["required"] == ["spec"]
+    assert pod["required"] == ["containers"]
+    assert pod["x-kubernetes-preserve-unknown-fields"] is True
+    assert (containers["minItems"], containers["maxItems"]) == (1, 64)
+    assert containers["items"]["required"] == ["name", "image"]
+    assert containers["items"]["x-kubernetes-preserve-unknown-fields"] is True
+
+
+def test_the_definition_has_its_names_and_subresources(crd: dict[str, Any]) -> None:
+    """What kubectl, autoscalers and scripts rely on."""
+    spec = crd["spec"]
+    version = spec["versions"][0]
+
+    assert crd["metadata"]["name"] == "agents.agentherd.dev"
+    assert spec["names"]["shortNames"] == ["ag"]
+    assert spec["names"]["categories"] == ["agentherd"]
+    assert version["subresources"] == {
+        "status": {},
+        "scale": {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    }
+    columns = version["additionalPrinterColumns"]
+    assert [column["name"] for column in columns if not column.get("priority")] == [
+        "Phase",
+        "Version",
+        "Ready",
+        "Available",
+        "Desired",
+        "Age",
+    ]
+
+
+def test_a_column_points_to_a_field(crd: dict[str, Any], schema: dict[str, Any]) -> None:
+    """A renamed field cannot leave an empty column behind."""
+    for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]:
+        path = column["jsonPath"].replace('[?(@.type=="Ready")]', "[]")
+        known = {".metadata.creationTimestamp", *(known for known, _ in nodes(schema))}
+        assert path in known, column["name"]
+
+
+class Loop(BaseModel):
+    """A model that contains itself."""
+
+    inner: Loop | None = None
+
+
+def test_recursion_is_refused() -> None:
+    """A structural schema is a finite tree."""
+    with pytest.raises((NotStructuralError, RecursionError)):
+        structural_schema(Loop)
+
+
+@pytest.mark.parametrize(
+    "kind", [int | list[str], Literal["one"] | int, tuple[int, str], Annotated[int, Field(gt=0)]]
+)
+def test_what_kubernetes_cannot_say_is_refused(kind: Any) -> None:
+    """A bound is never dropped in silence."""
+
+    class Model(BaseModel):
+        field: kind
+
+    with pytest.raises(NotStructuralError):
+        structural_schema(Model)
+
+
+def test_the_refusal_names_the_field() -> None:
+    """Whoever adds a field learns where the problem is."""
+
+    class Inner(BaseModel):
+        odd: int | list[str]
+
+    class Outer(BaseModel):
+        many: list[Inner]
+
+    with pytest.raises(NotStructuralError, match=r"^\.many\[\]\.odd: "):
+        structural_schema(Outer)
+
+
+def test_optional_means_absent_not_null() -> None:
+    """`X | None` is X, not required and without a default."""
+
+    class Model(BaseModel):
+        field: Annotated[int, Field(ge=1)] | None = None
+
+    assert structural_schema(Model) == {
+        "type": "object",
+        "properties": {"field": {"type": "integer", "minimum": 1}},
+    }
+
+
+def test_a_map_of_anything_is_an_open_object() -> None:
+    """`dict[str, Any]` keeps what it is given."""
+
+    class Model(BaseModel):
+        field: dict[str, Any]
+
+    found = structural_schema(Model)["properties"]["field"]
+
+    assert found == {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def test_markers_add_up() -> None:
+    """Several rules and keywords on one type all arrive."""
+
+    class Model(BaseModel):
+        field: Annotated[
+            str, Rule("a", "first"), Keywords({"format": "x"}), Rule("b", "second", field=".c")
+        ]
+
+    found = structural_schema(Model)["properties"]["field"]
+
+    assert found["format"] == "x"
+    assert found["x-kubernetes-validations"] == [
+        {"rule": "a", "message": "first"},
+        {"rule": "b", "message": "second", "fieldPath": ".c"},
+    ]
