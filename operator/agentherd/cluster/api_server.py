@@ -107,7 +107,7 @@ class ApiServer:
             path = f"{kind.path(namespace)}?{urlencode(query)}"
             answer = await self._send("LIST", kind, path, headers=headers)
             metadata = answer["metadata"]
-            yield Page(answer["items"], metadata["resourceVersion"])
+            yield Page(answer["items"] or [], metadata["resourceVersion"])
             if not metadata.get("continue"):
                 return
             query["continue"] = metadata["continue"]

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import kopf
 
@@ -149,7 +148,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-async def _first(main: Coroutine[Any, Any, Any] | Any, *others: Any) -> bool:
+async def _first(main: Awaitable[object], *others: Awaitable[object]) -> bool:
     """Run all until the first ends; cancels the rest. Whether `main` was (also) done.
 
     Raises whatever the first to end has raised.
