@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,8 +92,13 @@ def _still(pid: int, plan: Path) -> bool:
 
 def running(layout: Layout) -> bool:
     """Whether there is a guard."""
-    with held(layout) as guards:
-        return bool(guards)
+    for _ in range(5):
+        with held(layout) as guards:
+            if guards:
+                return True
+        # A process has no command line for an instant while it becomes another program.
+        time.sleep(0.02)
+    return False
 
 
 def first_process(layout: Layout) -> int:

@@ -158,6 +158,7 @@ def kube_controller_manager(layout: Layout) -> Component:
             f"--cluster-signing-key-file={pki / 'ca.key'}",
             f"--service-account-private-key-file={pki / 'service-account.key'}",
             "--use-service-account-credentials=true",
+            f"--flex-volume-plugin-dir={layout.state / 'node' / 'volume-plugins'}",
             "--leader-elect=false",
             f"--kube-api-qps={CLIENT_RATE}",
             f"--kube-api-burst={CLIENT_BURST}",
