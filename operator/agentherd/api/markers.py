@@ -99,9 +99,9 @@ class Clip:
 
 
 def _whole_seconds_utc(time: datetime) -> datetime:
-    if time.microsecond:
-        time = time.replace(microsecond=0)
-    return time if not time.utcoffset() else time.astimezone(UTC)
+    if time.utcoffset():
+        time = time.astimezone(UTC)
+    return time.replace(microsecond=0) if time.microsecond else time
 
 
 DNS_LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"

@@ -34,9 +34,7 @@ def test_the_definition_stays_small() -> None:
     assert len(agent_crd_yaml().encode()) < 60_000
 
 
-def test_writing_twice_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_writing_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The second run finds every file fresh."""
     assert main(["--root", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(GENERATED)
@@ -45,9 +43,7 @@ def test_writing_twice_changes_nothing(
     assert capsys.readouterr().out == ""
 
 
-def test_check_names_the_stale_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_names_the_stale_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--check` fails, says which file it is, and repairs nothing."""
     main(["--root", str(tmp_path)])
     stale = tmp_path / "docs/reference/agent.md"
