@@ -1,0 +1,97 @@
+# The front door. Every target installs what it needs; `make help` lists them.
+#
+#   USE_CURRENT_CONTEXT=1   use the cluster of your kubeconfig instead of a local one
+#   JOBS=4                  end-to-end tests that run side by side
+#   TESTS=...               arguments for pytest, e.g. TESTS="-k a03"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+UV_VERSION := 0.13.8
+UV := $(shell command -v uv || echo .cache/uv/bin/uv)
+export UV
+PYTHON := .venv/bin/python
+DEVCLUSTER := $(PYTHON) -m devcluster
+JOBS ?= 4
+TESTS ?=
+
+.PHONY: help demo test test-unit test-e2e test-long bench lint generate reviewable image \
+	cluster-up cluster-down clean coverage
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What everything needs
+
+.cache/uv/bin/uv:
+	@echo "installing uv $(UV_VERSION)"
+	@python3 -m venv .cache/uv
+	@.cache/uv/bin/pip install --quiet uv==$(UV_VERSION)
+
+.venv/.stamp: pyproject.toml uv.lock $(filter .cache/uv/bin/uv,$(UV))
+	@$(UV) sync --locked --quiet
+	@touch $@
+
+# For people
+
+demo: image ## Bring up a cluster, install the operator, show it at work
+	@$(PYTHON) -m examples.demo
+
+cluster-up: .venv/.stamp ## Start the development cluster (see docs/adr)
+	@$(DEVCLUSTER) up
+
+cluster-down: .venv/.stamp ## Stop it and leave nothing behind
+	@$(DEVCLUSTER) down
+	@$(DEVCLUSTER) down --scale
+
+image: cluster-up ## Build the images and give them to the cluster
+	@$(DEVCLUSTER) build
+	@$(DEVCLUSTER) load
+
+# Tests
+
+test: ## Everything: unit tests, then end-to-end tests on a real cluster, and coverage
+	@rm -f .coverage .coverage.*
+	@$(MAKE) test-unit
+	@$(MAKE) test-e2e
+	@$(MAKE) coverage
+
+test-unit: .venv/.stamp ## Unit and property tests, in seconds
+	@$(PYTHON) -m pytest tests/unit -n auto --cov --cov-report= $(TESTS)
+
+test-e2e: image ## End-to-end tests on the development cluster, side by side
+	@AGENTHERD_E2E_COVERAGE=1 $(PYTHON) -m pytest tests/e2e -m "not long" -n $(JOBS) --dist worksteal $(TESTS)
+
+test-long: image ## What takes longer: memory over half an hour, repeated kills
+	@$(PYTHON) -m pytest tests/e2e -m long $(TESTS)
+
+coverage: .venv/.stamp ## Coverage of the tests that ran, lines and branches apart
+	@$(PYTHON) -m coverage combine --quiet
+	@$(PYTHON) -m tests.coverage_gate
+
+bench: .venv/.stamp ## Benchmarks on the cluster with fake nodes; JSON in .cache/bench
+	@$(DEVCLUSTER) up --scale
+	@$(DEVCLUSTER) enter --scale -- $(PYTHON) -m tests.bench
+
+# Code
+
+lint: .venv/.stamp ## Style, types, layers
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache >/dev/null || .venv/bin/lint-imports --no-cache
+
+generate: .venv/.stamp ## Write the generated files anew: CRDs, reference, manifests, chart
+	@$(PYTHON) -m agentherd.api
+	@$(PYTHON) -m manifests
+
+reviewable: generate ## What a commit should have been through
+	@.venv/bin/ruff format
+	@$(MAKE) lint test-unit
+
+clean: ## Stop the clusters and remove all that was built
+	@if [ -x $(PYTHON) ]; then $(MAKE) cluster-down; fi
+	@rm -rf .cache .venv dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
