@@ -126,7 +126,7 @@ def goodbye(gateway: str, *, seconds: float) -> None:
   kubectl -n {NAMESPACE} describe agent hello
   kubectl explain agent.spec.drain
   kubectl -n {NAMESPACE} scale agent hello --replicas=3
-  kubectl -n {NAMESPACE} patch agent writer --type=merge -p '{{"spec":{{"operatingMode":"Suspended"}}}}'
+  kubectl -n {NAMESPACE} edit agent writer    # e.g. operatingMode: Suspended
   kubectl -n {NAMESPACE} apply -f examples/broken-agent.yaml    # see how an error looks
   curl -H 'Host: {HOST}' {gateway}/
   make cluster-down                                     # remove everything
