@@ -132,7 +132,8 @@ class Drain(WireModel):
     delay_seconds: Annotated[Int32, Field(ge=0, le=300)] = 0
     """Seconds between the moment a pod is taken out of the endpoints of its Service and SIGTERM, so
     that clients which have not noticed yet are still served. They come on top of
-    `timeoutSeconds`. Absent or 0: SIGTERM comes at once, and requests that are just being sent may
+    `timeoutSeconds`, and become the preStop hook of every container, which the template must not
+    set then. Absent or 0: SIGTERM comes at once, and requests that are just being sent may
     be refused."""
 
 
@@ -185,7 +186,8 @@ class AgentSpec(WireModel):
     """Configuration the agent reads, prompts included: each key becomes a read-only file of that
     name in the directory `/etc/agentherd/config` of every container, which
     `AGENTHERD_CONFIG_DIR` names. At most 64 keys, and 900000 characters in all. `configUpdate`
-    says how a change reaches the pods. Do not put secrets here. Absent: nothing is mounted."""
+    says how a change reaches the pods. Do not put secrets here. Above about 250000 characters in
+    all, use `kubectl apply --server-side`. Absent: nothing is mounted."""
 
     config_update: ConfigUpdate = ConfigUpdate.ROLLOUT
     """How a change of `config` reaches the pods. `Rollout`: it is a new revision like a change of
@@ -223,11 +225,12 @@ class Transition(WireModel):
     """Phase the Agent entered."""
 
     reason: Annotated[str, Clip(256)]
-    """Why the phase changed, as one CamelCase word, the same as in the conditions."""
+    """Why the phase changed: one CamelCase word, the same as in the conditions, or the text of
+    `spec.operatingModeReason` where that is the cause."""
 
     triggered_by: Annotated[str, Clip(256)]
-    """Who or what made the phase change, for example the field manager that changed the spec, or
-    the pods."""
+    """Who made the phase change: the field manager that changed the spec, for example `kubectl`, or
+    `agentherd` where nobody did and the pods changed by themselves."""
 
     at: Time
     """Time at which the phase changed."""
@@ -243,7 +246,7 @@ class ConfigRecord(WireModel):
     """Digest of the config, equal for equal contents."""
 
     at: Time
-    """Time at which this version was made available to the pods."""
+    """Time at which the operator first saw this version in the spec."""
 
 
 class LastError(WireModel):
@@ -297,10 +300,10 @@ class AgentStatus(WireModel):
     """Revision the current spec asks for. Equal to `stableRevision` when nothing is rolled out."""
 
     config_version: Annotated[Int32, Field(ge=1)] | None = None
-    """Number of the config the pods have, counted from 1 and raised by every change."""
+    """Number of the config in the spec, counted from 1 and raised by every change."""
 
     config_hash: Revision | None = None
-    """Digest of the config the pods have."""
+    """Digest of the config in the spec, equal for equal contents."""
 
     config_history: Annotated[
         tuple[ConfigRecord, ...], Field(max_length=MAX_CONFIG_HISTORY, exclude_if=_empty), ATOMIC
