@@ -21,7 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devcluster.component import Component, Mount, Plan, Probe, Report, Stage, write_report
@@ -32,16 +32,19 @@ BACKOFF_FIRST = 0.5
 BACKOFF_MOST = 10.0
 
 
+WAITING = Report(Stage.WAITING)
+
+
 @dataclass
 class Watched:
     """A component with its process."""
 
     component: Component
-    report: Report = Report(Stage.WAITING)
+    report: Report = WAITING
     process: int = 0
     not_before: float = 0.0
     backoff: float = BACKOFF_FIRST
-    was_ready: bool = field(default=False)
+    was_ready: bool = False
 
 
 class Guard:
@@ -77,11 +80,14 @@ class Guard:
             self._start(watched, Stage.STARTING)
         elif stage is Stage.RESTARTING and not watched.process and now >= watched.not_before:
             self._start(watched, Stage.RESTARTING)
-        elif watched.process and stage in (Stage.STARTING, Stage.RESTARTING):
-            if self._answers(watched.component.probe):
-                watched.was_ready = True
-                watched.backoff = BACKOFF_FIRST
-                watched.report = replace(watched.report, stage=Stage.READY)
+        elif watched.process and stage is not Stage.READY:
+            self._look(watched)
+
+    def _look(self, watched: Watched) -> None:
+        if self._answers(watched.component.probe):
+            watched.was_ready = True
+            watched.backoff = BACKOFF_FIRST
+            watched.report = replace(watched.report, stage=Stage.READY)
 
     def _may_start(self, component: Component) -> bool:
         return all(self._watched[name].report.stage is Stage.READY for name in component.after)

@@ -7,13 +7,14 @@ a killed predecessor could have missed, and no other process that got an old id 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,6 +59,26 @@ def is_guard(command_line: bytes, plan: Path) -> bool:
     """Whether a /proc/PID/cmdline is that of this cluster's guard or of what started it."""
     words = command_line.decode(errors="replace").split("\0")
     return MODULE in words and str(plan) in words
+
+
+def elsewhere(layout: Layout) -> Path | None:
+    """The root of another checkout whose guard runs a cluster of the same name, if there is one."""
+    for entry in PROC.iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, NotADirectoryError):
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if MODULE in words and (other := other_checkout(words, layout.plan)):
+                return other
+    return None
+
+
+def other_checkout(words: Sequence[str], plan: Path) -> Path | None:
+    """The root of the checkout whose plan is among the words, if it is not ours."""
+    tail = Path(*plan.parts[-3:])
+    for word in words:
+        path = Path(word)
+        if path.parts[-3:] == tail.parts and path != plan:
+            return path.parents[2]
+    return None
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def create_cgroup(layout: Layout) -> None:
 def remove_cgroup(layout: Layout) -> None:
     """Remove it with all below; the kernel needs a moment after the last process."""
     wait_until(
-        lambda: all([_removed(hierarchy / layout.name) for hierarchy in hierarchies()]),
+        lambda: all(_removed(hierarchy / layout.name) for hierarchy in hierarchies()),
         what=f"the cgroup {layout.name} is empty",
         seconds=10,
     )

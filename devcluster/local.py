@@ -72,6 +72,8 @@ class LocalCluster:
 
     def start(self) -> None:
         """Start everything; returns when the API server and the container runtime are ready."""
+        if other := guarding.elsewhere(self.layout):
+            raise ClusterError(f"{other} runs its cluster on this machine; stop it there first")
         self.stop()
         self.prepare()
         layout = self.layout
@@ -171,9 +173,11 @@ class LocalCluster:
         """Leave nothing behind, whatever an earlier start or stop had reached."""
         layout = self.layout
         guarding.stop(layout)
-        network.remove(layout)
-        if not layout.scale:
-            kernel.remove_cgroup(layout)
+        # Namespace and cgroup have one name for all checkouts of the project.
+        if guarding.elsewhere(layout) is None:
+            network.remove(layout)
+            if not layout.scale:
+                kernel.remove_cgroup(layout)
         kernel.restore_settings(layout)
         if layout.state.exists():
             shutil.rmtree(layout.state)

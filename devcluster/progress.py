@@ -1,4 +1,4 @@
-"""What the person at the terminal sees: one line for each step, with the seconds since the start."""
+"""What the person at the terminal sees: a line for each step, with the seconds since the start."""
 
 from __future__ import annotations
 

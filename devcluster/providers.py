@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from devcluster import images, network, toolchain
-from devcluster.command import run, succeeds
+from devcluster.command import run, succeeds, wait_until
 from devcluster.errors import ClusterError, NothingPossible
 from devcluster.images import Image
 from devcluster.kubectl import Kubectl
@@ -102,8 +102,10 @@ class Provider(ABC):
         self.layout.complete.touch()
 
     def await_nodes(self) -> None:
-        """Wait until every node is Ready."""
-        self.kubectl()("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
+        """Wait until there is a node and every node is Ready."""
+        kubectl = self.kubectl()
+        wait_until(lambda: bool(kubectl.get("nodes")["items"]), what="there is a node", seconds=60)
+        kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
 
 
 class Local(Provider):
@@ -146,9 +148,10 @@ class Local(Provider):
         self._cluster.load(image.path, reference=image.reference, version=image.version)
 
     def settle(self) -> None:
-        """Every component and the node."""
+        """Every component, and the node unless it is fake."""
         self._cluster.await_components()
-        self.await_nodes()
+        if not self.layout.scale:
+            self.await_nodes()
 
     def stop(self) -> None:
         """Processes, mounts, namespaces, cgroups, files."""

@@ -46,7 +46,6 @@ async def serve(doors: list[tuple[int, int]], health: str) -> None:
     servers: list[asyncio.Server] = []
     for descriptor, port in doors:
         listening = socket.socket(fileno=descriptor)
-        listening.setblocking(False)
 
         async def accept(
             reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int = port
