@@ -2,7 +2,7 @@
 
 A field stands here once it works. Its docstring is what `kubectl explain` prints, its bounds are
 what the API server enforces, its default is what the API server stores; a field without a default
-says what its absence means. `replicas` has no default because an autoscaler may own it.
+says what its absence means.
 """
 
 from __future__ import annotations
@@ -151,12 +151,11 @@ class AgentSpec(WireModel):
     revision: new pods are started and become available before old ones are removed. It must not
     set what `health`, `drain` or `config` set as well."""
 
-    replicas: Annotated[Int32, Field(ge=0, le=2147483647)] | None = None
-    """Number of pods wanted while `operatingMode` is `Running` or `Maintenance`. Absent: 1. No
-    default is ever stored, so `kubectl scale` or a HorizontalPodAutoscaler may own this field;
-    leave it out of the manifests you apply then. An autoscaler can only start from a number that
-    exists, so give it the first one with `kubectl scale`. 0 stops all pods and gives phase `Idle`.
-    From 2 on, a PodDisruptionBudget protects the pods from being evicted all at once."""
+    replicas: Annotated[Int32, Field(ge=0, le=2147483647)] = 1
+    """Number of pods wanted while `operatingMode` is `Running` or `Maintenance`. Defaults to 1. The
+    operator never writes it, so `kubectl scale` or a HorizontalPodAutoscaler may own this field;
+    leave it out of the manifests you apply then. 0 stops all pods and gives phase `Idle`. From 2
+    on, a PodDisruptionBudget protects the pods from being evicted all at once."""
 
     revision_history_limit: Annotated[Int32, Field(ge=0, le=20)] = 5
     """Number of former revisions that are kept, each with its ReplicaSet scaled to 0, so that going

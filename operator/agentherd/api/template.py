@@ -55,6 +55,9 @@ _Text = Annotated[str, StringConstraints(max_length=262144)]
 class TemplateMeta(WireModel):
     """Labels and annotations of the pods."""
 
+    # Templates are pasted from other objects, with `creationTimestamp: null` and the like.
+    model_config = ConfigDict(json_schema_extra=_OPEN)
+
     labels: Annotated[
         dict[str, Annotated[str, StringConstraints(max_length=63)]],
         Field(max_length=64, default_factory=dict),

@@ -101,7 +101,7 @@ def replica_set(agent: Agent, revision: Revision) -> Manifest:
 
 def disruption_budget(agent: Agent) -> Manifest | None:
     """At most one pod at a time is evicted; None for a single pod, which could never be moved."""
-    if (agent.spec.replicas or 1) < 2:
+    if agent.spec.replicas < 2:
         return None
     body = _child(agent, DISRUPTION_BUDGET, companion_name(agent.metadata.name))
     selector = {"matchLabels": {AGENT_LABEL: agent.metadata.name}}

@@ -45,6 +45,22 @@ def unmanaged(
     return kept + _dated(said, generation=generation, before=before, now=now)
 
 
+def not_understood(
+    before: Iterable[Condition], what: str, *, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """The conditions of an Agent that a newer version of the API has written."""
+    kept = tuple(c for c in before if c.type not in {"Ready", "Reconciling", "Stalled"})
+    message = (
+        f"this version of the operator cannot read {what}; upgrade the operator, or choose a "
+        "value that it knows. Until then nothing of this Agent is changed"
+    )
+    said: list[_Said] = [
+        ("Ready", "False", Reason.NOT_UNDERSTOOD, message),
+        ("Stalled", "True", Reason.NOT_UNDERSTOOD, message),
+    ]
+    return kept + _dated(said, generation=generation, before=before, now=now)
+
+
 _Said = tuple[str, ConditionStatus, Reason, str]
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from agentherd.api import Agent, AgentStatus, ConfigUpdate, Phase
 from agentherd.domain import children
-from agentherd.domain.conditions import unmanaged
+from agentherd.domain.conditions import not_understood, unmanaged
 from agentherd.domain.dependencies import circle, waits_for
 from agentherd.domain.errors import TemplateConflict
 from agentherd.domain.faults import Fault
@@ -64,8 +64,8 @@ def decide(seen: AgentObservation, now: datetime) -> Plan:
     agent = seen.agent
     if agent.metadata.deletion_timestamp is not None:
         return Plan()
-    if seen.unmanaged:
-        return Plan.of(_hands_off(agent, now))
+    if seen.unmanaged or seen.unreadable:
+        return Plan.of(_hands_off(seen, now))
     revision = revision_of(agent.spec)
     ran = agent.status.stable_revision is not None
     waiting_for = waits_for(seen.dependencies, ran=ran)
@@ -318,8 +318,14 @@ def _news(agent: Agent, status: AgentStatus, verdict: Verdict, now: datetime) ->
 _FIRST_PHASES = frozenset({None, Phase.DEPLOYING})
 
 
-def _hands_off(agent: Agent, now: datetime) -> Iterator[WriteStatus]:
-    told = unmanaged(agent.status.conditions, generation=agent.metadata.generation, now=now)
-    write = write_status(agent.status, agent.status.model_copy(update={"conditions": told}))
+def _hands_off(seen: AgentObservation, now: datetime) -> Iterator[WriteStatus]:
+    """Say why nothing is done, and do nothing."""
+    before, generation = seen.agent.status, seen.agent.metadata.generation
+    if seen.unreadable:
+        told = not_understood(before.conditions, seen.unreadable, generation=generation, now=now)
+    else:
+        told = unmanaged(before.conditions, generation=generation, now=now)
+    after = before.model_copy(update={"conditions": told, "observed_generation": generation})
+    write = write_status(before, after)
     if write is not None:
         yield write

@@ -25,13 +25,15 @@ class Dependency:
 class AgentObservation:
     """An Agent, its children by name, its dependencies and the writes that were refused.
 
-    `writer` is the field manager that wrote the Agent last. Children are all objects that carry
+    `writer` is the field manager that wrote the Agent last; `unreadable` says what this version
+    of the operator does not understand of it. Children are all objects that carry
     the Agent's label; those that belong to an earlier Agent of the same name are among them
     until the garbage collector has removed them.
     """
 
     agent: Agent
     writer: str = ""
+    unreadable: str = ""
     config_maps: Mapping[str, Child] = field(default_factory=dict)
     disruption_budgets: Mapping[str, Child] = field(default_factory=dict)
     pods: Mapping[str, PodView] = field(default_factory=dict)
@@ -52,7 +54,7 @@ class AgentObservation:
         """How many pods the spec asks for, dependencies left aside."""
         spec = self.agent.spec
         runs = spec.operating_mode in {OperatingMode.RUNNING, OperatingMode.MAINTENANCE}
-        return (1 if spec.replicas is None else spec.replicas) if runs else 0
+        return spec.replicas if runs else 0
 
     def own(self, child: Child) -> bool:
         """Whether `child` belongs to this very Agent, or to nobody and may be taken."""

@@ -56,3 +56,4 @@ class Reason(StrEnum):
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     API_UNAVAILABLE = "ApiUnavailable"
     DEPENDENCY_CYCLE = "DependencyCycle"
+    NOT_UNDERSTOOD = "NotUnderstood"

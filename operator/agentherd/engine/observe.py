@@ -36,6 +36,7 @@ def agent_observer(store: Store) -> ObserveAgent:
         return AgentObservation(
             agent=agent,
             writer=record.writer,
+            unreadable=record.unreadable,
             config_maps=store.children(key, CONFIG_MAP),
             disruption_budgets=store.children(key, DISRUPTION_BUDGET),
             pods=cast("Mapping[str, PodView]", store.children(key, POD)),

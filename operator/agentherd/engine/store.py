@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from agentherd.api import Agent
 from agentherd.domain.kinds import AGENT, Key, Kind
 from agentherd.domain.views import Child, last_writer, view
@@ -23,11 +25,28 @@ TOMBSTONES: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentRecord:
-    """An Agent as it was last seen, and the field manager that wrote its spec."""
+    """An Agent as it was last seen, and the field manager that wrote its spec.
+
+    `unreadable` says what a newer version of the API has put into it that this one does not know.
+    """
 
     agent: Agent
     version: int
     writer: str
+    unreadable: str = ""
+
+
+def read_agent(raw: Mapping[str, Any]) -> tuple[Agent, str]:
+    """Parse an Agent; one that is not understood keeps its identity, and the reason is told."""
+    try:
+        return Agent.model_validate(raw), ""
+    except ValidationError as error:
+        errors = error.errors()
+        known = {"metadata": raw["metadata"], "spec": {"template": {"spec": {"containers": []}}}}
+        if all(found["loc"][0] != "status" for found in errors):
+            known["status"] = raw.get("status", {})
+        where = ".".join(str(part) for part in errors[0]["loc"])
+        return Agent.model_validate(known), f"{where}: {errors[0]['msg']}"
 
 
 class Store:
@@ -66,8 +85,10 @@ class Store:
         known = self._agents.get(key)
         if self._outdated(AGENT, key, version, known):
             return
-        agent = Agent.model_validate(raw)
-        self._agents[key] = AgentRecord(agent=agent, version=version, writer=last_writer(raw))
+        agent, unreadable = read_agent(raw)
+        self._agents[key] = AgentRecord(
+            agent=agent, version=version, writer=last_writer(raw), unreadable=unreadable
+        )
         self._link(key, known.agent if known else None, agent)
         if not own:
             self._wake(key)

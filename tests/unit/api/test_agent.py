@@ -45,7 +45,7 @@ def test_an_agent_needs_only_a_template() -> None:
     """Everything else has a default or means something when it is absent."""
     agent = Agent.model_validate(MINIMAL)
 
-    assert agent.spec.replicas is None
+    assert agent.spec.replicas == 1
     assert agent.spec.health is None
     assert agent.spec.config == {}
     assert agent.spec.config_update is ConfigUpdate.ROLLOUT

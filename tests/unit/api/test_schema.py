@@ -93,10 +93,11 @@ def test_every_list_says_how_it_is_merged(schema: dict[str, Any]) -> None:
 
 
 def test_only_these_defaults_are_stored(schema: dict[str, Any]) -> None:
-    """Above all not `replicas`, which an autoscaler may own, and nothing in the status."""
+    """`replicas` is one of them, as an autoscaler cannot read a scale without it."""
     defaults = {path: node["default"] for path, node in nodes(schema) if "default" in node}
 
     assert defaults == {
+        ".spec.replicas": 1,
         ".spec.revisionHistoryLimit": 5,
         ".spec.historyLimit": 10,
         ".spec.progressDeadlineSeconds": 600,
