@@ -19,6 +19,7 @@ from pathlib import Path
 
 from devcluster import archive, packages, toolchain
 from devcluster.command import run
+from devcluster.filesystem import on_overlay
 from devcluster.layout import BIN, CACHE, IMAGES, ROOT
 from devcluster.processes import PAUSE_IMAGE
 from devcluster.progress import Progress
@@ -158,7 +159,8 @@ def _build_with_buildah(recipe: Recipe, path: Path, progress: Progress) -> None:
     with progress.step(f"building {recipe.reference} with buildah"):
         _buildah(
             "bud",
-            *("--network=host", "--layers=false", "--pull-never", "--format=docker"),
+            # Layers are kept, so that a change of a source file does not install everything again.
+            *("--network=host", "--layers", "--pull-never", "--format=docker"),
             *(f"--volume={source}:{target}:ro" for source, target in _host_files().items()),
             f"--build-arg=BASE={BASE_IMAGE}",
             f"--tag={recipe.reference}",
@@ -221,7 +223,7 @@ def _buildah(*words: str, log: Path | None = None) -> None:
             "buildah",
             f"--root={storage / 'storage'}",
             f"--runroot={storage / 'run'}",
-            "--storage-driver=vfs",
+            f"--storage-driver={'vfs' if on_overlay(storage) else 'overlay'}",
             *words,
         ],
         env={"BUILDAH_ISOLATION": "chroot"},

@@ -32,13 +32,13 @@ from devcluster import (
 from devcluster.command import run
 from devcluster.component import Component, Plan, Stage
 from devcluster.errors import ClusterError
+from devcluster.filesystem import on_overlay
 from devcluster.layout import BIN, Layout
 from devcluster.progress import Progress
 
 COMPONENT_SECONDS = 90
 RECOVERY_SECONDS = 20
 IN_BETWEEN = (Stage.STARTING, Stage.RESTARTING)
-OVERLAY = "overlay"
 
 
 class LocalCluster:
@@ -100,8 +100,7 @@ class LocalCluster:
         return {port: door.fileno() for port, door in sockets.items()}
 
     def _write_settings(self) -> None:
-        snapshotter = snapshotter_for(self.layout.state)
-        for name, text in settings.files(self.layout, snapshotter=snapshotter).items():
+        for name, text in settings.files(self.layout, snapshotter=self._snapshotter()).items():
             path = self.layout.config / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -167,7 +166,7 @@ class LocalCluster:
         return (str(BIN / "ctr"), f"--address={socket}", "--namespace=k8s.io")
 
     def _snapshotter(self) -> str:
-        return snapshotter_for(self.layout.state)
+        return "native" if on_overlay(self.layout.state) else "overlayfs"
 
     def stop(self) -> None:
         """Leave nothing behind, whatever an earlier start or stop had reached."""
@@ -184,16 +183,3 @@ class LocalCluster:
         for directory in processes.OWN_DIRECTORIES:
             with contextlib.suppress(OSError):  # not empty: it is of another program
                 Path(directory).rmdir()
-
-
-def snapshotter_for(state: Path) -> str:
-    """overlayfs, except where the checkout itself is on one, as in a container."""
-    below = filesystem_of(state, Path("/proc/mounts").read_text())
-    return "native" if below == OVERLAY else "overlayfs"
-
-
-def filesystem_of(path: Path, mounts: str) -> str:
-    """The type of the file system that holds a path, by the text of /proc/mounts."""
-    entries = (line.split() for line in mounts.splitlines())
-    holders = [(entry[1], entry[2]) for entry in entries if path.is_relative_to(entry[1])]
-    return max(holders, key=lambda holder: len(holder[0]), default=("/", ""))[1]
