@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from agentherd.api import Condition, ConditionStatus, OperatingMode
+from agentherd.api import Condition, ConditionStatus, OperatingMode, Phase
 from agentherd.domain.phase import Facts, Verdict
 from agentherd.domain.reasons import Reason
 
@@ -26,7 +26,7 @@ def conditions(
     said: list[_Said] = [
         ("Ready", _status(verdict.done), verdict.reason, verdict.message),
         _available(facts, verdict),
-        _healthy(facts, ready),
+        _healthy(facts, verdict, ready=ready),
     ]
     if stalled:
         said.append(("Stalled", "True", verdict.reason, verdict.message))
@@ -73,14 +73,15 @@ def _available(facts: Facts, verdict: Verdict) -> _Said:
     return ("Available", "False", verdict.reason, verdict.message)
 
 
-def _healthy(facts: Facts, ready: int) -> _Said:
+def _healthy(facts: Facts, verdict: Verdict, *, ready: int) -> _Said:
     if not facts.wanted:
         return ("Healthy", "Unknown", Reason.NO_PODS, "there are no pods to check")
     if facts.fault is not None:
         return ("Healthy", "False", facts.fault.reason, facts.fault.message)
     if ready >= facts.wanted:
-        message = "all pods pass their checks"
-        return ("Healthy", "True", Reason.PROBES_SUCCEED, message)
+        return ("Healthy", "True", Reason.PROBES_SUCCEED, "all pods pass their checks")
+    if verdict.phase is Phase.ERROR and facts.pods:
+        return ("Healthy", "False", verdict.reason, verdict.message)
     message = f"{ready} of {facts.wanted} pods have passed their checks"
     return ("Healthy", "Unknown", Reason.NOT_READY_YET, message)
 

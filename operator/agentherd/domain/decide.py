@@ -145,11 +145,22 @@ def _facts(
         waiting_for=waiting_for,
         fault=_fault(seen, revision),
         failure=failure,
+        error=_last_error(status),
         phase=status.phase,
         since=status.phase_since,
         deadline=timedelta(seconds=spec.progress_deadline_seconds),
         now=now,
     )
+
+
+def _last_error(status: AgentStatus) -> Fault | None:
+    error = status.last_error
+    if error is None or error.reason not in _REASONS:
+        return None
+    return Fault(Reason(error.reason), error.message)
+
+
+_REASONS = frozenset(Reason)
 
 
 def _fault(seen: AgentObservation, revision: Revision) -> Fault | None:

@@ -25,7 +25,7 @@ class Facts:
 
     `pods` counts pods that exist, also those that are terminating. `settled` is true when the
     wanted revision already was the stable one. `observed` is true when the spec as it stands has
-    been seen before.
+    been seen before. `error` is the last error that was recorded, also one that is over.
     """
 
     mode: OperatingMode
@@ -40,6 +40,7 @@ class Facts:
     waiting_for: tuple[str, ...]
     fault: Fault | None
     failure: Failure | None
+    error: Fault | None
     phase: Phase | None
     since: datetime | None
     deadline: timedelta
@@ -150,13 +151,11 @@ def failed_before(facts: Facts) -> Verdict | None:
 
     A pod that crashes is running again for a moment after each restart; that is no recovery.
     """
-    if facts.phase is not Phase.ERROR or not facts.observed or (facts.settled and facts.serving):
+    if facts.phase is not Phase.ERROR or not facts.observed or facts.error is None:
         return None
-    return Verdict(
-        Phase.ERROR,
-        Reason.NOT_READY_YET,
-        f"{facts.available} of {_count(facts.wanted)} available after an error",
-    )
+    if facts.settled and facts.serving:
+        return None
+    return Verdict(Phase.ERROR, facts.error.reason, facts.error.message)
 
 
 def too_slow(facts: Facts) -> Verdict | None:

@@ -36,7 +36,9 @@ def next_status(
     agent, before = seen.agent, seen.agent.status
     sets = [view for view in seen.replica_sets.values() if seen.own(view)]
     changed = verdict.phase != before.phase
-    stable = target if rollout.complete else before.stable_revision
+    # Without pods nothing has proved itself, unless another revision has before.
+    proved = rollout.complete and (facts.wanted > 0 or before.stable_revision is not None)
+    stable = target if proved and not facts.waiting_for else before.stable_revision
     updated = next((view for view in sets if view.revision == target), None)
     return AgentStatus(
         observed_generation=agent.metadata.generation,

@@ -185,9 +185,13 @@ class Store:
             self._tombstones.popitem(last=False)
 
     def _link(self, key: Key, before: Agent | None, after: Agent | None) -> None:
-        for agent, change in ((before, set.discard), (after, set.add)):
-            for name in agent.spec.depends_on if agent else ():
-                change(self._dependents[Key(key.namespace, name)], key)
+        for name in before.spec.depends_on if before else ():
+            dependents = self._dependents[Key(key.namespace, name)]
+            dependents.discard(key)
+            if not dependents:
+                del self._dependents[Key(key.namespace, name)]
+        for name in after.spec.depends_on if after else ():
+            self._dependents[Key(key.namespace, name)].add(key)
 
     def _wake_dependents(self, key: Key) -> None:
         for dependent in self._dependents.get(key, ()):
