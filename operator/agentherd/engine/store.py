@@ -148,7 +148,8 @@ class Store:
     def _put_view(self, kind: Kind, child: Child, *, own: bool) -> None:
         key = Key(child.namespace, child.name)
         known = self._children[kind].get(key)
-        if self._outdated(kind, key, child.version, known):
+        unchanged = own and known is not None and known.version == child.version
+        if not unchanged and self._outdated(kind, key, child.version, known):
             return
         self._children[kind][key] = child
         if known is not None and known.agent != child.agent:
