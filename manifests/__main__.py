@@ -1,0 +1,106 @@
+"""Write what is generated for installing, or check that it is fresh.
+
+`python -m manifests` is run at the root of the repository. It writes manifests/install.yaml, which
+is all files of manifests/base in the order of its kustomization, and the CRDs of the chart, which
+are those of crds/ with a switch around them. It needs neither kubectl nor helm: the kustomization
+only lists files, which a test compares with what kubectl makes of it. `--check` writes nothing,
+names each file that differs and exits with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+BASE: Final = Path("manifests/base")
+INSTALL: Final = Path("manifests/install.yaml")
+CRDS: Final = Path("crds")
+CHART_CRDS: Final = Path("helm/agentherd/templates/crds")
+
+HEADER: Final = "# Generated from {source} by `make generate`; do not edit.\n"
+KEEP: Final = """\
+  {{- if .Values.crds.keep }}
+  annotations:
+    helm.sh/resource-policy: keep
+  {{- end }}
+"""
+
+
+def generated(root: Path) -> dict[Path, str]:
+    """Every generated file, relative to `root`, with what belongs in it."""
+    files = {INSTALL: install(root)}
+    for crd in sorted((root / CRDS).glob("*.yaml")):
+        files[CHART_CRDS / crd.name] = chart_crd(crd.read_text(encoding="utf-8"))
+    return files
+
+
+def install(root: Path) -> str:
+    """All of manifests/base in one file."""
+    documents = (path.read_text(encoding="utf-8") for path in _resources(root / BASE))
+    return HEADER.format(source=BASE) + "---\n".join(_without_header(text) for text in documents)
+
+
+def chart_crd(text: str) -> str:
+    """A CustomResourceDefinition as a template of the chart, which Helm leaves as it is.
+
+    The metadata of ours has no annotations of its own, which the template adds.
+    """
+    body = _without_header(text).replace("{{", '{{ "{{" }}')
+    head, found, rest = body.partition("metadata:\n")
+    if not found or "\n  annotations:" in rest.partition("\nspec:")[0]:
+        raise SystemExit("a CRD needs metadata, without annotations")
+    template = f"{head}{found}{KEEP}{rest}"
+    return (
+        HEADER.format(source=CRDS) + "{{- if .Values.crds.enabled }}\n" + template + "{{- end }}\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m manifests", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if a file is stale"
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="root of the repository (default: here)"
+    )
+    options = parser.parse_args(arguments)
+    root: Path = options.root
+    stale = {path: text for path, text in generated(root).items() if _read(root / path) != text}
+    if options.check:
+        sys.stderr.writelines(f"{path} is stale: run `make generate`\n" for path in stale)
+        return 1 if stale else 0
+    for path, text in stale.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{path} written\n")
+    return 0
+
+
+def _resources(directory: Path) -> Iterator[Path]:
+    """The files a kustomization lists, directories followed."""
+    names = (directory / "kustomization.yaml", directory / "Kustomization")
+    listed = next(path for path in names if path.exists())
+    for name in yaml.safe_load(listed.read_text(encoding="utf-8"))["resources"]:
+        path = directory / name
+        if path.is_dir():
+            yield from _resources(path)
+        else:
+            yield path
+
+
+def _without_header(text: str) -> str:
+    return text.removeprefix(HEADER.format(source="operator/agentherd/api"))
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
