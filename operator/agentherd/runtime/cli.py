@@ -12,6 +12,7 @@ import click
 
 from agentherd import __version__
 from agentherd.api.crd import agent_crd_yaml
+from agentherd.domain.errors import Unauthorized
 from agentherd.domain.kinds import Key
 from agentherd.runtime import logs
 from agentherd.runtime.settings import Settings, own_namespace
@@ -75,6 +76,8 @@ def run(
     )
     try:
         asyncio.run(process.run(settings))
+    except Unauthorized as error:
+        sys.exit(f"cannot log in: {error}")
     except OSError as error:
         sys.exit(f"cannot serve on {http_host}:{http_port}: {error.strerror}; use --http-port")
 
