@@ -1,0 +1,141 @@
+"""A cluster for the session, and for every test a namespace with an operator of its own.
+
+The cluster is the one of `make cluster-up`. Where there is none, every test fails with one
+sentence, since a suite that skips what it was asked for looks like one that passes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import urllib3
+import yaml
+
+from tests.e2e.cluster import Cluster, Object
+from tests.e2e.operator_process import ROOT, Operator
+from tests.e2e.sample import IMAGE
+from tests.e2e.world import World, condition_status
+
+CRD: Final = ROOT / "crds" / "agentherd.dev_agents.yaml"
+SESSION_LABEL: Final = "agentherd.dev/e2e-session"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The development cluster with the CRD as it is in the tree, and the sample agent's image."""
+    found = Cluster(_kubeconfig())
+    try:
+        with _alone(tmp_path_factory):
+            _prepare(found)
+    except urllib3.exceptions.HTTPError as error:
+        pytest.fail(f"no cluster answers; run `make cluster-up` ({error})", pytrace=False)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def namespaces(cluster: Cluster) -> Iterator[str]:
+    """The label of this session's namespaces; at its end it is waited until they are gone."""
+    session = secrets.token_hex(4)
+    yield session
+    cluster.wait_until_all(
+        "Namespace", lambda left: not left, within=120, labels=f"{SESSION_LABEL}={session}"
+    )
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, namespaces: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty namespace that enforces the restricted Pod Security Standard."""
+    words = re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    name = f"e2e-{words[:48].strip('-')}-{secrets.token_hex(3)}"
+    labels = {SESSION_LABEL: namespaces, "pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.create("Namespace", {"metadata": {"name": name, "labels": labels}})
+    yield name
+    cluster.delete("Namespace", name)
+
+
+@pytest.fixture
+def world(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[World]:
+    """A namespace with an operator that is ready; at the end it has to stop in order."""
+    operator = Operator(
+        namespace=namespace, kubeconfig=cluster.kubeconfig, log=tmp_path / "operator.log"
+    )
+    operator.start()
+    try:
+        yield World(cluster, namespace=namespace, operator=operator)
+    finally:
+        operator.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+    """Show what was there, and what the operator said, when a test fails."""
+    report: Any = yield
+    world = getattr(item, "funcargs", {}).get("world")
+    if report.failed and isinstance(world, World):
+        if call.when == "call":
+            report.sections.append(("what is there", world.describe()))
+        report.sections.append(("operator", world.operator.last_words()))
+    return report
+
+
+def _kubeconfig() -> str | None:
+    """Path of the cluster's kubeconfig; None means the one kubectl would choose."""
+    if os.environ.get("USE_CURRENT_CONTEXT") == "1":
+        return os.environ.get("KUBECONFIG")
+    answer = subprocess.run(
+        [sys.executable, "-m", "devcluster", "kubeconfig"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode or not Path(answer.stdout.strip()).exists():
+        reason = answer.stderr.strip() or "it has not been started"
+        pytest.fail(f"there is no cluster; run `make cluster-up` ({reason})", pytrace=False)
+    return answer.stdout.strip()
+
+
+class _alone:  # noqa: N801  (reads as a verb)
+    """One worker at a time."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        base = factory.getbasetemp()
+        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        self._lock = (shared / "cluster.lock").open("w")
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+
+def _prepare(cluster: Cluster) -> None:
+    """Apply the CRD and see that the image is there. Doing it twice changes nothing."""
+    manifest: Object = yaml.safe_load(CRD.read_text())
+    cluster.apply(manifest, manager="e2e", force=True)
+    cluster.wait_until(
+        "CustomResourceDefinition",
+        manifest["metadata"]["name"],
+        lambda crd: crd is not None and condition_status(crd, "Established") == "True",
+        within=30,
+    )
+    try:
+        cluster.wait_until_all("Node", lambda nodes: any(map(_has_image, nodes)), within=30)
+    except AssertionError:
+        pytest.fail(f"no node has the image {IMAGE}; run `make image`", pytrace=False)
+
+
+def _has_image(node: Object) -> bool:
+    images = node.get("status", {}).get("images", ())
+    return any(IMAGE in (image.get("names") or ()) for image in images)

@@ -1,0 +1,152 @@
+"""The operator under test: the real program, in a process of its own.
+
+It serves one namespace and keeps its Lease there, so that many of them run side by side and a test
+may end its own at any time. It is known only by what everybody can see of it: its endpoints, its
+log and its exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+READY_WITHIN: Final = 30.0
+STOPPED_WITHIN: Final = 10.0
+LOOK_EVERY: Final = 0.05
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Operator:
+    """One operator process after another, for one namespace, with one log."""
+
+    def __init__(self, *, namespace: str, kubeconfig: str | None, log: Path) -> None:
+        self.log = log
+        self._namespace = namespace
+        self._environment = os.environ | ({"KUBECONFIG": kubeconfig} if kubeconfig else {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        assert not self.running
+        self._port = _free_port()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_program(), "run", *self._options()],
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._await_ready(self._process)
+
+    def stop(self) -> None:
+        """Ask it to end, which has to be in order and soon."""
+        process = self._process
+        if process is None:
+            return
+        self._process = None
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(timeout=STOPPED_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the operator ran on for {STOPPED_WITHIN} s") from None
+        assert code == 0, f"the operator ended with code {code}"
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of an answer of its endpoints; status 0 without one."""
+        try:
+            with _DIRECT.open(f"http://127.0.0.1:{self._port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            return 0, str(error)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples with that name and these labels."""
+        _, text = self.get("/metrics")
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def writes(self) -> float:
+        """How many writes it has sent to the API server, those of its Lease left aside."""
+        _, text = self.get("/metrics")
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "agentherd_api_requests_total"
+            and sample.labels["verb"] not in {"GET", "LIST", "WATCH"}
+            and sample.labels["resource"] != "leases"
+        )
+
+    def last_words(self, lines: int = 60) -> str:
+        """The end of its log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + READY_WITHIN
+        said = ""
+        while time.monotonic() < end:
+            status, said = self.get("/readyz")
+            if status == 200:
+                return
+            try:
+                code = process.wait(timeout=LOOK_EVERY)
+            except subprocess.TimeoutExpired:
+                continue
+            raise AssertionError(f"the operator ended with code {code}:\n{self.last_words()}")
+        raise AssertionError(f"the operator is not ready: {said}\n{self.last_words()}")
+
+    def _options(self) -> list[str]:
+        return [
+            f"--namespace={self._namespace}",
+            f"--lease-namespace={self._namespace}",
+            "--http-host=127.0.0.1",
+            f"--http-port={self._port}",
+        ]
+
+
+def _program() -> list[str]:
+    if os.environ.get("AGENTHERD_E2E_COVERAGE") == "1":
+        return [sys.executable, "-m", "coverage", "run", "-p", "-m", "agentherd"]
+    return [sys.executable, "-m", "agentherd"]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
