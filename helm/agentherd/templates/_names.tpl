@@ -1,0 +1,75 @@
+{{- define "agentherd.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains "agentherd" .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-agentherd" .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "agentherd.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "agentherd.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end }}
+
+{{- /* A cluster-wide object needs a name that a release in another namespace does not have. */ -}}
+{{- define "agentherd.clusterName" -}}
+{{- $name := include "agentherd.fullname" . -}}
+{{- if eq $name .Release.Namespace -}}
+{{- $name -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Namespace $name -}}
+{{- end -}}
+{{- end }}
+
+{{- define "agentherd.selector" -}}
+app.kubernetes.io/name: agentherd
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "agentherd.labels" -}}
+{{ include "agentherd.selector" . }}
+app.kubernetes.io/part-of: agentherd
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- /* What the operator may do with Agents and their children, in the cluster or in a namespace. */ -}}
+{{- define "agentherd.rules" -}}
+- apiGroups: [agentherd.dev]
+  resources: [agents]
+  verbs: [get, list, watch]
+- apiGroups: [agentherd.dev]
+  resources: [agents/status]
+  verbs: [patch]
+# Asked for by clusters that check who may block the deletion of an owner.
+- apiGroups: [agentherd.dev]
+  resources: [agents/finalizers]
+  verbs: [update]
+# The children. Server-side apply is a patch, and a create where there is no object yet.
+- apiGroups: [apps]
+  resources: [controllerrevisions, replicasets]
+  verbs: [create, delete, list, patch, watch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [create, delete, list, patch, watch]
+- apiGroups: [""]
+  resources: [configmaps, serviceaccounts]
+  verbs: [create, delete, list, patch, watch]
+# Looked at before one is made, because people choose names for Services too.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [create, delete, get, list, patch, watch]
+# Annotated when a config is reloaded in place; ReplicaSets make and remove them.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, patch, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
