@@ -51,7 +51,7 @@ class Plan:
     mounts: tuple[Mount, ...]
     logs: str
     report: str
-    authority: str
+    authority: str | None
 
     def to_json(self) -> str:
         """The form in which the guard reads it."""

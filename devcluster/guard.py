@@ -63,16 +63,20 @@ class Guard:
         """Never returns."""
         said: dict[str, Report] = {}
         while True:
-            self._reap()
-            now = time.monotonic()
-            for watched in self._watched.values():
-                self._advance(watched, now)
-            reports = {name: watched.report for name, watched in self._watched.items()}
+            reports = self.turn()
             if reports != said:
                 write_report(Path(self._plan.report), reports)
                 said = reports
             settled = all(report.stage is Stage.READY for report in reports.values())
             time.sleep(POLL_SETTLED if settled else POLL_STARTING)
+
+    def turn(self) -> dict[str, Report]:
+        """Look at every process once and start what may start."""
+        self._reap()
+        now = time.monotonic()
+        for watched in self._watched.values():
+            self._advance(watched, now)
+        return {name: watched.report for name, watched in self._watched.items()}
 
     def _advance(self, watched: Watched, now: float) -> None:
         stage = watched.report.stage
@@ -134,7 +138,7 @@ class Guard:
 
     def _answers(self, probe: Probe) -> bool:
         if probe.socket:
-            return _accepts(probe.socket)
+            return accepts_connections(probe.socket)
         try:
             with self._http.open(probe.url, timeout=1) as answer:
                 return bool(answer.status == 200)
@@ -142,7 +146,8 @@ class Guard:
             return False
 
 
-def _accepts(path: str) -> bool:
+def accepts_connections(path: str) -> bool:
+    """Whether somebody listens on a Unix socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)
         try:
