@@ -1,0 +1,1 @@
+"""Benchmarks on the cluster with fake nodes; `python -m tests.bench --help`, docs/benchmarks.md."""

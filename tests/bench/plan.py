@@ -1,0 +1,148 @@
+"""The order of one run, in which everything that is compared is measured side by side.
+
+The bare client and the Deployments have the cluster for themselves; the operator is started
+anew for every burst, so each begins with the memory and the caches of a fresh process. The last
+burst's Agents stay for what needs a settled fleet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.bench import burst, fleet
+from tests.bench.client import APPLY, Client, connected
+from tests.bench.latency import transitions
+from tests.bench.manifests import NAMESPACE
+from tests.bench.quiet import idle, soak
+from tests.bench.rounds import changes
+from tests.bench.subject import Operator, operator
+
+from agentherd.domain.kinds import AGENT, GROUP
+
+_CRD = Path(__file__).resolve().parents[2] / "crds" / f"{GROUP}_{AGENT.plural}.yaml"
+_CRD_PATH = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{AGENT.plural}.{GROUP}"
+BARE, OPERATED, DEPLOYED = "bench-bare", "bench-agents", "bench-deployments"
+RATE = 20.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is run."""
+
+    agents: int
+    repeat: int
+    idle_seconds: float
+    rounds: int
+    soak_minutes: float
+    only_burst: bool
+    profile: Path | None
+    log: Path
+
+
+async def run(options: Options) -> dict[str, Any]:
+    """Run everything; the results as they are stored."""
+    results: dict[str, Any] = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "agents": options.agents,
+        "bursts": [],
+    }
+    async with connected() as client:
+        await _prepare(client)
+        for number in range(options.repeat):
+            _say(f"burst {number + 1} of {options.repeat}")
+            last = number == options.repeat - 1
+            results["bursts"].append(await _burst(client, options, results, stay=last))
+        for namespace in (BARE, OPERATED, DEPLOYED):
+            await client.send("DELETE", NAMESPACE.path(None, namespace))
+    return results
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30),
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
+
+
+async def _prepare(client: Client) -> None:
+    await client.send(
+        "PATCH",
+        f"{_CRD_PATH}?fieldManager=bench&force=true",
+        body=_CRD.read_bytes(),
+        headers=APPLY,
+    )
+    async with asyncio.timeout(30):
+        while not await _served(client):  # noqa: ASYNC110  (nobody tells)
+            await asyncio.sleep(0.2)
+    for namespace in (BARE, OPERATED, DEPLOYED):
+        await fleet.make_namespace(client, namespace)
+
+
+async def _served(client: Client) -> bool:
+    """Whether the kind is there; until it is, the API server answers 404 in plain text."""
+    return (await client.send("GET", AGENT.path(), missing_ok=True)).startswith(b"{")
+
+
+async def _burst(
+    client: Client, options: Options, results: dict[str, Any], *, stay: bool
+) -> Mapping[str, object]:
+    """One burst of each kind; with `stay` also all that needs the settled fleet."""
+    count = options.agents
+    bare = await burst.by_bare_client(client, BARE, count)
+    _say(f"  bare client: written {bare.written:.1f} s, ready {bare.ready:.1f} s")
+    await fleet.clear(client, BARE)
+    async with operator(options.log, profile=options.profile) as subject:
+        empty = subject.resident_mb
+        operated = await burst.by_operator(client, subject, OPERATED, count)
+        full = subject.resident_mb
+        _say(f"  operator: written {operated.written:.1f} s, ready {operated.ready:.1f} s")
+        if stay and not options.only_burst:
+            results |= await _settled(client, subject, options)
+    await fleet.clear(client, OPERATED)
+    deployed = await burst.of_deployments(client, DEPLOYED, count)
+    _say(f"  Deployments: written {deployed.written:.1f} s, ready {deployed.ready:.1f} s")
+    await fleet.clear(client, DEPLOYED)
+    return {
+        "bare": bare.result(),
+        "operator": operated.result(),
+        "deployments": deployed.result(),
+        "resident_mb": {"empty": round(empty, 1), "full": round(full, 1)},
+    }
+
+
+async def _settled(client: Client, subject: Operator, options: Options) -> dict[str, Any]:
+    _say(f"idle for {options.idle_seconds:.0f} s")
+    found: dict[str, Any] = {"idle": await idle(client, subject, options.idle_seconds)}
+    _say("changes at a steady rate")
+    found["latency"] = await transitions(
+        client, subject, OPERATED, count=min(400, options.agents), rate=RATE
+    )
+    _say(f"{options.rounds} changes of the whole fleet")
+    found["rounds"] = await changes(
+        client, subject, OPERATED, count=options.agents, rounds=options.rounds
+    )
+    if options.soak_minutes:
+        _say(f"idle for {options.soak_minutes:.0f} minutes")
+        found["soak"] = await soak(subject, options.soak_minutes)
+    return found
+
+
+_STARTED = time.monotonic()
+
+
+def _say(text: str) -> None:
+    print(f"[{time.monotonic() - _STARTED:6.1f}s] {text}", file=sys.stderr)
