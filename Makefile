@@ -63,10 +63,10 @@ test-unit: .venv/.stamp ## Unit and property tests, in seconds
 	@$(PYTHON) -m pytest tests/unit -n auto --cov --cov-report= $(TESTS)
 
 test-e2e: image ## End-to-end tests on the development cluster, side by side
-	@AGENTHERD_E2E_COVERAGE=1 $(PYTHON) -m pytest tests/e2e -m "not long" -n $(JOBS) --dist worksteal $(TESTS)
+	@AGENTHERD_E2E_COVERAGE=1 $(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -m "not long" -n $(JOBS) --dist worksteal $(TESTS)
 
 test-long: image ## What takes longer: memory over half an hour, repeated kills
-	@$(PYTHON) -m pytest tests/e2e -m long $(TESTS)
+	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -m long $(TESTS)
 
 coverage: .venv/.stamp ## Coverage of the tests that ran, lines and branches apart
 	@$(PYTHON) -m coverage combine --quiet
