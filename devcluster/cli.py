@@ -4,6 +4,7 @@
     down [--scale]       nothing of it is left
     status [--scale]     its components
     kubeconfig [--scale] the path of its kubeconfig
+    gateway              the address of its Gateway
     build                the images with a Dockerfile, if missing or stale
     load [IMAGE …]       give images to the cluster; without names, those of `build`
     enter -- CMD …       run a command where the cluster's addresses can be reached
@@ -14,17 +15,15 @@ Answers go to stdout, progress to stderr. Exit code 2 means that no cluster is p
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from devcluster import addons, images
 from devcluster.command import succeeds
 from devcluster.component import read_report
 from devcluster.errors import ClusterError
-from devcluster.layout import CACHE, Layout
+from devcluster.lock import alone
 from devcluster.progress import Progress
 from devcluster.providers import Origin, Provider, find
 
@@ -69,15 +68,16 @@ def parser() -> argparse.ArgumentParser:
 
 def _dispatch(chosen: argparse.Namespace, progress: Progress) -> int:
     if chosen.command == "build":
-        images.build_all(progress, docker=succeeds(["docker", "info"], timeout=5))
+        with alone("images"):
+            images.build_all(progress, docker=succeeds(["docker", "info"], timeout=5))
         return 0
     provider = find(progress, for_scale=getattr(chosen, "scale", False))
     match chosen.command:
         case "up":
-            with _alone(provider.layout):
+            with alone(provider.layout.name):
                 up(provider, progress)
         case "down":
-            with _alone(provider.layout):
+            with alone(provider.layout.name):
                 provider.stop()
             progress.say("nothing is left")
         case "status":
@@ -87,9 +87,10 @@ def _dispatch(chosen: argparse.Namespace, progress: Progress) -> int:
         case "gateway":
             print(provider.gateway)
         case "load":
-            load(provider, chosen.images, progress)
+            with alone("images"):
+                load(provider, chosen.images, progress)
         case "enter":
-            enter(provider, [word for word in chosen.argv if word != "--"])
+            enter(provider, chosen.argv[chosen.argv[:1] == ["--"] :])
     return 0
 
 
@@ -118,8 +119,8 @@ def up(provider: Provider, progress: Progress) -> None:
 
 
 def _traefik_image(provider: Provider) -> str:
-    # A cluster of the user's own pulls the published image; ours are given the one we wrote.
-    return images.PUBLISHED_TRAEFIK if provider.origin is Origin.CURRENT else images.TRAEFIK_IMAGE
+    # Where no registry can be asked, the cluster was given the image that we wrote.
+    return images.TRAEFIK_IMAGE if provider.origin is Origin.LOCAL else images.PUBLISHED_TRAEFIK
 
 
 def _say_where(provider: Provider) -> None:
@@ -157,12 +158,3 @@ def enter(provider: Provider, argv: Sequence[str]) -> None:
         os.environ["KUBECONFIG"] = str(provider.kubeconfig)
     words = [*provider.enter, *argv]
     os.execvp(words[0], words)  # noqa: S606 - becoming the command is what is asked for
-
-
-@contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """Two starts or stops of one cluster at a time would remove each other's work."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{layout.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -23,7 +23,6 @@ from devcluster.component import Report, Stage, read_report
 from devcluster.errors import ComponentFailed, TimedOut
 from devcluster.layout import ROOT, Layout
 from devcluster.network import enter_argv
-from devcluster.processes import OWN_DIRECTORIES
 
 MODULE = "devcluster.guard"
 PROC = Path("/proc")
@@ -31,8 +30,6 @@ PROC = Path("/proc")
 
 def start(layout: Layout, doors: Mapping[int, int]) -> None:
     """Start the guard, detached and in namespaces of its own; `doors` are inherited."""
-    for directory in OWN_DIRECTORIES:
-        Path(directory).mkdir(parents=True, exist_ok=True)
     with (layout.logs / "guard.log").open("ab") as sink:
         subprocess.Popen(
             [

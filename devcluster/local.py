@@ -81,9 +81,10 @@ class LocalCluster:
             directory.mkdir(parents=True)
         with ExitStack() as doors_open:
             doors = self._open_doors(doors_open)
-            kernel.note_settings(layout)
             if not layout.scale:
+                kernel.note_settings(layout)
                 kernel.create_cgroup(layout)
+                create_mount_points()
             network.create(layout)
             certificates.write_all(layout, datetime.datetime.now(datetime.UTC))
             self._write_settings()
@@ -172,14 +173,29 @@ class LocalCluster:
         """Leave nothing behind, whatever an earlier start or stop had reached."""
         layout = self.layout
         guarding.stop(layout)
-        # Namespace and cgroup have one name for all checkouts of the project.
+        # These have one name for all checkouts of the project.
         if guarding.elsewhere(layout) is None:
             network.remove(layout)
             if not layout.scale:
                 kernel.remove_cgroup(layout)
+                remove_mount_points()
         kernel.restore_settings(layout)
         if layout.state.exists():
             shutil.rmtree(layout.state)
-        for directory in processes.OWN_DIRECTORIES:
-            with contextlib.suppress(OSError):  # not empty: it is of another program
-                Path(directory).rmdir()
+
+
+def create_mount_points() -> None:
+    """Have the directories over which the guard mounts ours."""
+    for directory in processes.OWN_DIRECTORIES:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+
+
+def remove_mount_points() -> None:
+    """Remove them if they are empty, as they are unless another program uses them.
+
+    Never while a cluster runs: removing a directory takes away what is mounted on it in other
+    mount namespaces.
+    """
+    for directory in processes.OWN_DIRECTORIES:
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()

@@ -25,6 +25,7 @@ PAUSE_IMAGE = "localhost/agentherd/pause:1"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 PROXY_HEALTH = "/run/proxy.sock"
 CNI_PLUGINS = "/usr/lib/cni"
+OWN_DIRECTORIES = ("/var/lib/kubelet", "/var/lib/cni")
 CLIENT_RATE = 500
 CLIENT_BURST = 1000
 
@@ -65,16 +66,9 @@ def control_plane(
 def mounts(layout: Layout) -> tuple[Mount, ...]:
     """Directories that programs insist on, kept below the state directory or in memory."""
     here = layout.state / "node"
-    return (
-        Mount("", "/run"),
-        *(
-            Mount(str(here / target.strip("/").replace("/", "-")), target)
-            for target in ("/var/log", *OWN_DIRECTORIES)
-        ),
-    )
-
-
-OWN_DIRECTORIES = ("/var/lib/kubelet", "/var/lib/cni")
+    targets = () if layout.scale else ("/var/log", *OWN_DIRECTORIES)
+    kept = (Mount(str(here / target[1:].replace("/", "-")), target) for target in targets)
+    return (Mount("", "/run"), *kept)
 
 
 def etcd(layout: Layout) -> Component:

@@ -192,8 +192,8 @@ class Kind(Provider):
             )
 
     def cluster_images(self) -> list[Image]:
-        """Pause and DNS are in the node's image already."""
-        return [images.traefik(self.progress)]
+        """Pause and DNS are in the node's image, and the rest can be pulled."""
+        return []
 
     def load(self, image: Image) -> None:
         """Through kind."""

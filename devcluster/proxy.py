@@ -10,7 +10,6 @@ Runs as `python -m devcluster.proxy HEALTH FD:PORT …`; HEALTH is a Unix socket
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import sys
 
@@ -18,11 +17,14 @@ CHUNK = 256 * 1024
 
 
 async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
+    """Copy until the source ends; if either side breaks, the other must not wait for it."""
+    try:
         while data := await source.read(CHUNK):
             sink.write(data)
             await sink.drain()
         sink.write_eof()
+    except OSError:
+        sink.close()
 
 
 async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, port: int) -> None:

@@ -73,6 +73,8 @@ def kubelet(layout: Layout) -> dict[str, Any]:
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{layout.name}",
         "failCgroupV1": False,
+        # Nobody's programs shall be killed before those of a development cluster.
+        "oomScoreAdj": 0,
         "failSwapOn": False,
         "enforceNodeAllocatable": [],
         "clusterDomain": DNS_DOMAIN,
@@ -100,6 +102,7 @@ def kube_proxy(layout: Layout) -> dict[str, Any]:
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
+        "oomScoreAdj": 0,
         "clusterCIDR": POD_NETWORK,
         "detectLocalMode": "ClusterCIDR",
         "clientConnection": _client(layout, "kube-proxy"),

@@ -91,3 +91,10 @@ def test_settings_are_well_formed() -> None:
             assert yaml.safe_load(text)["apiVersion"]
         if name.endswith(".conflist"):
             assert json.loads(text)["plugins"]
+
+
+def test_a_fake_cluster_mounts_nothing_over_the_directories_of_a_node() -> None:
+    """They belong to the normal cluster that may run beside it."""
+    targets = {entry.target for entry in processes.mounts(scale({}))}
+
+    assert targets.isdisjoint(processes.OWN_DIRECTORIES)
