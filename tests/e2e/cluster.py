@@ -1,4 +1,4 @@
-"""The API server as the tests see it: the official client's connection, plain JSON objects, watches.
+"""The API server as the tests see it: the official client's connection, plain objects, watches.
 
 Nothing here knows Agentherd beyond the path of its resource, and nothing is shared with the
 operator, so that no error of the one can hide an error of the other. Waiting is always a watch: a
@@ -80,7 +80,9 @@ class Cluster:
     def __init__(self, kubeconfig: str | None) -> None:
         self.kubeconfig = kubeconfig
         chosen = client.Configuration()
-        config.load_kube_config(config_file=kubeconfig, client_configuration=chosen)
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=kubeconfig, client_configuration=chosen
+        )
         self._client = client.ApiClient(chosen)
 
     def close(self) -> None:
@@ -97,7 +99,7 @@ class Cluster:
                 return None
             raise
 
-    def list(
+    def moment(
         self, kind: str, *, namespace: str | None = None, labels: str = "", fields: str = ""
     ) -> Moment:
         """The objects of a kind now."""
@@ -200,7 +202,7 @@ class Cluster:
             AssertionError: it did not within so many seconds.
         """
         only = f"metadata.name={name}"
-        now = self.list(kind, namespace=namespace, fields=only)
+        now = self.moment(kind, namespace=namespace, fields=only)
         seen = now.items[0] if now.items else None
         if holds(seen):
             return seen
@@ -226,7 +228,7 @@ class Cluster:
         Raises:
             AssertionError: it did not within so many seconds.
         """
-        now = self.list(kind, namespace=namespace, labels=labels)
+        now = self.moment(kind, namespace=namespace, labels=labels)
         seen = {item["metadata"]["uid"]: item for item in now.items}
         if holds([*seen.values()]):
             return [*seen.values()]

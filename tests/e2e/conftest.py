@@ -12,14 +12,13 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import urllib3
 import yaml
-
 from tests.e2e.cluster import Cluster, Object
 from tests.e2e.operator_process import ROOT, Operator
 from tests.e2e.sample import IMAGE
@@ -77,7 +76,9 @@ def world(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, Any, Any]:
     """Show what was there, and what the operator said, when a test fails."""
     report: Any = yield
     world = getattr(item, "funcargs", {}).get("world")

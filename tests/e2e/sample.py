@@ -1,4 +1,4 @@
-"""Agents to test with: the sample agent of examples/, small, and allowed in a restricted namespace."""
+"""Agents to test with: the sample agent of examples/, small, fit for a restricted namespace."""
 
 from __future__ import annotations
 

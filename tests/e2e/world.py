@@ -123,7 +123,7 @@ class World:
 
     def children(self, agent: str, kind: str) -> list[Object]:
         """The children of an Agent, oldest first."""
-        found = self.cluster.list(kind, namespace=self.namespace, labels=f"{AGENT_LABEL}={agent}")
+        found = self.cluster.moment(kind, namespace=self.namespace, labels=f"{AGENT_LABEL}={agent}")
         return sorted(found.items, key=lambda item: int(item["metadata"]["resourceVersion"]))
 
     def pods(self, agent: str) -> list[Object]:
@@ -142,7 +142,7 @@ class World:
 
     def events(self, agent: str) -> list[Object]:
         """The Events about an Agent."""
-        found = self.cluster.list("Event", namespace=self.namespace)
+        found = self.cluster.moment("Event", namespace=self.namespace)
         return [
             event
             for event in found.items
@@ -163,7 +163,7 @@ class World:
 
     def now(self, kind: str, agent: str | None = None) -> Moment:
         """This moment of a kind, for `since` of `follow`."""
-        return self.cluster.list(kind, namespace=self.namespace, labels=_of(agent))
+        return self.cluster.moment(kind, namespace=self.namespace, labels=_of(agent))
 
     def follow(
         self, kind: str, *, since: Moment, within: float, agent: str | None = None
@@ -248,7 +248,7 @@ class World:
 def observed(agent: Object) -> bool:
     """Whether the status was decided for the spec as it stands."""
     status: Object = agent.get("status", {})
-    return status.get("observedGeneration") == agent["metadata"]["generation"]
+    return bool(status.get("observedGeneration") == agent["metadata"]["generation"])
 
 
 def condition(found: Object, kind: str) -> Object | None:
