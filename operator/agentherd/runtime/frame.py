@@ -36,7 +36,26 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     chosen.process.ultimate_exiting_timeout = 20
     chosen.persistence.finalizer = f"{GROUP}/kopf"
+    chosen.persistence.diffbase_storage = _NoHistory()
     return chosen
+
+
+class _NoHistory(kopf.DiffBaseStorage):
+    """Keeps and compares nothing: no handler of ours asks kopf what has changed.
+
+    kopf would copy every object of every event to be able to tell.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Find nothing worth comparing."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Remember nothing."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Write nothing onto the object."""
 
 
 class Sweeper:
