@@ -126,14 +126,19 @@ def last_writer(raw: Raw) -> str:
     """The field manager that wrote the object last, its status left aside; "" when unknown.
 
     The API server stamps it on every write, so it is as true as the client is honest about its
-    own name.
+    own name. The stamps have whole seconds: of several writers in one second it is the one that
+    set the operating mode, which is what people are named for.
     """
     writes = [
-        (entry.get("time", ""), entry.get("manager", ""))
+        (
+            entry.get("time", ""),
+            "f:operatingMode" in entry.get("fieldsV1", {}).get("f:spec", {}),
+            entry.get("manager", ""),
+        )
         for entry in raw["metadata"].get("managedFields", ())
         if entry.get("subresource") != "status"
     ]
-    return max(writes, default=("", ""))[1]
+    return max(writes, default=("", False, ""))[2]
 
 
 def _common(raw: Raw) -> dict[str, Any]:
