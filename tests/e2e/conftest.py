@@ -13,6 +13,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,23 +107,21 @@ def _kubeconfig() -> str | None:
     return answer.stdout.strip()
 
 
-class _alone:  # noqa: N801  (reads as a verb)
+@contextmanager
+def _alone(factory: pytest.TempPathFactory) -> Iterator[None]:
     """One worker at a time."""
-
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        base = factory.getbasetemp()
-        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-        self._lock = (shared / "cluster.lock").open("w")
-
-    def __enter__(self) -> None:
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.close()
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _prepare(cluster: Cluster) -> None:
-    """Apply the CRD and see that the image is there. Doing it twice changes nothing."""
+    """Apply the CRD and see that nothing stands in the way. Doing it twice changes nothing."""
+    installed = cluster.get("Deployment", "agentherd", namespace="agentherd")
+    if installed and installed["spec"]["replicas"]:
+        pytest.fail("an installed operator would do the tests' work; scale it to 0", pytrace=False)
     manifest: Object = yaml.safe_load(CRD.read_text())
     cluster.apply(manifest, manager="e2e", force=True)
     cluster.wait_until(

@@ -66,7 +66,7 @@ def test_d03_a_config_that_cannot_be_is_refused_and_the_good_one_kept(
     world.wait_until_ready("a")
     before = world.get("Agent", "a")
 
-    with pytest.raises(Refused, match="spec.config") as refused:
+    with pytest.raises(Refused, match=r"spec\.config") as refused:
         world.change("a", config=config)
 
     assert refused.value.status == 422
