@@ -55,15 +55,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [apps]
   resources: [controllerrevisions, replicasets]
   verbs: [create, delete, list, patch, watch]
+# Looked at before they are made, because somebody else may have given their names.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [create, delete, list, patch, watch]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [""]
-  resources: [configmaps, serviceaccounts]
-  verbs: [create, delete, list, patch, watch]
-# Looked at before one is made, because people choose names for Services too.
-- apiGroups: [""]
-  resources: [services]
+  resources: [configmaps, serviceaccounts, services]
   verbs: [create, delete, get, list, patch, watch]
 # Annotated when a config is reloaded in place; ReplicaSets make and remove them.
 - apiGroups: [""]
