@@ -241,7 +241,7 @@ def _keep(
         manifest=manifest,
         digest=wanted,
         uid=child.uid if child else None,
-        claimed=kind is SERVICE,
+        claimed=name in {seen.agent.metadata.name, companion_name(seen.agent.metadata.name)},
         unhashed=unhashed,
     )
 

@@ -3,7 +3,8 @@
 The API server's objects are large and a fleet has many; a view keeps what the rules ask for and
 nothing else. Whether somebody changed fields that are ours is not found by comparing values,
 which the server normalises and defaults, but from managedFields: a child is `touched` when
-another writer than us has been at it since our last apply.
+another writer than us has been at it since our last apply. Who only removes a field becomes the
+owner of nothing and leaves no such trace; `fields` tells then that we own less than before.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Child:
     applied: str
     touched: bool
     deleting: bool
+    fields: int = 0
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -62,7 +64,7 @@ class RevisionView(Child):
     @classmethod
     def of(cls, raw: Raw) -> Self:
         """Keep hash and number; the revision's content stays with the API server."""
-        return cls(**_common(raw), revision=_label(raw, REVISION_LABEL), number=raw["revision"])
+        return cls(**_common(raw), revision=_revision(raw), number=raw["revision"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ class ReplicaSetView(Child):
         status = raw.get("status", {})
         return cls(
             **_common(raw),
-            revision=_label(raw, REVISION_LABEL),
+            revision=_revision(raw),
             wanted=raw["spec"].get("replicas", 1),
             replicas=status.get("replicas", 0),
             ready=status.get("readyReplicas", 0),
@@ -154,12 +156,19 @@ def _common(raw: Raw) -> dict[str, Any]:
         "applied": metadata.get("annotations", {}).get(APPLIED_ANNOTATION, ""),
         "touched": _touched(metadata),
         "deleting": "deletionTimestamp" in metadata,
+        "fields": _fields(metadata),
     }
 
 
 def _label(raw: Raw, label: str) -> str:
     value: str = raw["metadata"].get("labels", {}).get(label, "")
     return value
+
+
+def _revision(raw: Raw) -> str:
+    """The revision by the object's name, which nobody can take away as they can a label."""
+    name: str = raw["metadata"]["name"]
+    return name.rpartition("-")[2]
 
 
 def _touched(metadata: Mapping[str, Any]) -> bool:
@@ -178,6 +187,17 @@ def _touched(metadata: Mapping[str, Any]) -> bool:
         elif entry.get("manager") != SCALE_MANAGER:
             foreign = max(foreign, entry.get("time", ""))
     return foreign >= ours and bool(foreign)
+
+
+def _fields(metadata: Mapping[str, Any]) -> int:
+    """A number that changes when the set of fields that are ours does."""
+    return hash(
+        tuple(
+            repr(entry.get("fieldsV1"))
+            for entry in metadata.get("managedFields", ())
+            if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply"
+        )
+    )
 
 
 def _replica_failure(raw: Raw) -> Fault | None:

@@ -13,14 +13,15 @@ from typing import Any, Final
 
 from agentherd.api import Agent
 from agentherd.cluster import Gateway
-from agentherd.domain.errors import Conflict, NameTaken, NotFound, TerminalError
+from agentherd.domain.errors import Conflict, Invalid, NameTaken, NotFound, TerminalError
 from agentherd.domain.kinds import (
     AGENT,
     AGENT_LABEL,
     APPLIED_ANNOTATION,
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
+    DISRUPTION_BUDGET,
+    SERVICE,
     Key,
+    Kind,
 )
 from agentherd.domain.plan import (
     Annotate,
@@ -38,6 +39,12 @@ from agentherd.engine.recorder import Recorder
 from agentherd.engine.store import Store
 
 CONFIG_MANAGER: Final = "agentherd-config"
+
+_RIVALS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    DISRUPTION_BUDGET: ("maxUnavailable", "minAvailable"),
+    SERVICE: ("ports",),
+}
+"""Fields of which another value than ours can make the whole object invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +122,23 @@ class Applier:
             APPLIED_ANNOTATION: intent.digest,
         }
         manifest = _merged({**intent.manifest, "metadata": metadata}, intent.unhashed or {})
-        answer = await self._gateway.apply(intent.kind, manifest, manager=FIELD_MANAGER)
+        try:
+            answer = await self._gateway.apply(intent.kind, manifest, manager=FIELD_MANAGER)
+        except Invalid:
+            if intent.uid is None or intent.kind not in _RIVALS:
+                raise
+            await self._clear(agent, intent)
+            answer = await self._gateway.apply(intent.kind, manifest, manager=FIELD_MANAGER)
         self._store.put(intent.kind, answer, own=True)
+
+    async def _clear(self, agent: Agent, intent: Apply) -> None:
+        """Remove what somebody added to a child and what excludes what we want there.
+
+        Server-side apply leaves the fields of others alone, so it can only fail on them.
+        """
+        key = Key(agent.metadata.namespace, intent.manifest["metadata"]["name"])
+        spec = {field: intent.manifest["spec"].get(field) for field in _RIVALS[intent.kind]}
+        await self._gateway.merge(intent.kind, key, {"metadata": {"uid": intent.uid}, "spec": spec})
 
     async def _claim(self, agent: Agent, intent: Apply) -> None:
         """Make sure that a name people also use is free, or already ours.
@@ -132,8 +154,8 @@ class Applier:
         labels = found["metadata"].get("labels", {})
         orphaned = (
             not owners
-            and labels.get(MANAGED_BY_LABEL) == MANAGED_BY
-            and labels.get(AGENT_LABEL) == agent.metadata.name
+            and APPLIED_ANNOTATION in found["metadata"].get("annotations", {})
+            and labels.get(AGENT_LABEL, agent.metadata.name) == agent.metadata.name
         )
         if agent.metadata.uid not in owners and not orphaned:
             raise NameTaken(

@@ -49,6 +49,13 @@ def read_agent(raw: Mapping[str, Any]) -> tuple[Agent, str]:
         return Agent.model_validate(known), f"{where}: {errors[0]['msg']}"
 
 
+def _compared(known: Child, child: Child) -> Child:
+    """Mark a child as touched whose fields are fewer than those we wrote, until we write again."""
+    if child.touched or not (known.touched or known.fields != child.fields):
+        return child
+    return replace(child, touched=True)
+
+
 class Store:
     """The views of all objects; calls `wake(key)` with the key of each Agent concerned."""
 
@@ -151,6 +158,8 @@ class Store:
         unchanged = own and known is not None and known.version == child.version
         if not unchanged and self._outdated(kind, key, child.version, known):
             return
+        if not own and known is not None and known.uid == child.uid:
+            child = _compared(known, child)
         self._children[kind][key] = child
         if known is not None and known.agent != child.agent:
             self._leave(kind, known)
