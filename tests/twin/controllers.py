@@ -1,0 +1,122 @@
+"""What runs in a cluster beside the operator, as steps that a test takes when it wants to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import count, takewhile
+from typing import Any
+
+from tests.twin.cluster import Twin
+from tests.twin.merging import Raw
+
+from agentherd.domain.kinds import AGENT, CHILD_KINDS, POD, REPLICA_SET, Kind
+
+
+class Controllers:
+    """Garbage collector, ReplicaSet controller and kubelet of a twin.
+
+    `sick_images` says why the containers of an image wait (a reason of the kubelet), or "" for
+    containers that run and are never ready.
+    """
+
+    def __init__(self, twin: Twin) -> None:
+        self.sick_images: dict[str, str] = {}
+        self._twin = twin
+
+    def settle(self) -> bool:
+        """One turn of each; whether anything changed."""
+        before = self._twin.version
+        self.collect()
+        for owner in self._twin.all(REPLICA_SET):
+            self._run(owner)
+        return self._twin.version != before
+
+    def collect(self) -> None:
+        """Delete whatever is owned by an object that does not exist any more."""
+        while orphans := list(self._orphans()):
+            for kind, metadata in orphans:
+                self._twin.remove(kind, metadata["name"], namespace=metadata["namespace"])
+
+    def _orphans(self) -> Iterator[tuple[Kind, Raw]]:
+        found = [
+            (kind, raw["metadata"])
+            for kind in (AGENT, *CHILD_KINDS)
+            for raw in self._twin.all(kind)
+        ]
+        alive = {metadata["uid"] for _, metadata in found}
+        for kind, metadata in found:
+            owners = {owner["uid"] for owner in metadata.get("ownerReferences", ())}
+            if owners and not owners & alive:
+                yield kind, metadata
+
+    def _run(self, owner: Raw) -> None:
+        """Give a ReplicaSet its pods, and both their status."""
+        name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
+        wanted = owner["spec"].get("replicas", 1)
+        known = {pod["metadata"]["name"]: pod for pod in self._twin.all(POD)}
+        numbered = (f"{name}-{number}" for number in count(wanted))
+        for surplus in takewhile(known.__contains__, numbered):
+            self._twin.remove(POD, surplus, namespace=namespace)
+        for pod_name in (f"{name}-{number}" for number in range(wanted)):
+            pod = known.get(pod_name) or self._twin.put(POD, _pod(owner, pod_name), manager="rs")
+            self._report(POD, pod, self._pod_status(pod))
+        ready = 0 if self._sick(owner["spec"]["template"]) else wanted
+        status = {
+            "replicas": wanted,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "observedGeneration": owner["metadata"]["generation"],
+        }
+        self._report(REPLICA_SET, owner, status)
+
+    def _report(self, kind: Kind, raw: Raw, status: Raw) -> None:
+        metadata = raw["metadata"]
+        if raw.get("status") != status:
+            self._twin.edit(
+                kind,
+                metadata["name"],
+                {"status": status},
+                manager="kubelet",
+                namespace=metadata["namespace"],
+            )
+
+    def _sick(self, pod: Mapping[str, Any]) -> bool:
+        return any(c["image"] in self.sick_images for c in pod["spec"]["containers"])
+
+    def _pod_status(self, pod: Raw) -> Raw:
+        created = pod["metadata"]["creationTimestamp"]
+        sick = self._sick(pod)
+        ready = {"type": "Ready", "status": str(not sick), "lastTransitionTime": created}
+        return {
+            "phase": "Pending" if sick else "Running",
+            "conditions": [ready],
+            "containerStatuses": [
+                self._container_status(container, created)
+                for container in pod["spec"]["containers"]
+            ],
+        }
+
+    def _container_status(self, container: Raw, created: str) -> Raw:
+        reason = self.sick_images.get(container["image"])
+        waiting = {"waiting": {"reason": reason}}
+        return {
+            "name": container["name"],
+            "state": waiting if reason else {"running": {"startedAt": created}},
+            "ready": reason is None,
+            "restartCount": 0,
+        }
+
+
+def _pod(owner: Raw, name: str) -> Raw:
+    template = owner["spec"]["template"]
+    return {
+        "apiVersion": POD.api_version,
+        "kind": POD.name,
+        "metadata": {
+            "name": name,
+            "namespace": owner["metadata"]["namespace"],
+            "labels": template["metadata"]["labels"],
+            "ownerReferences": [{"uid": owner["metadata"]["uid"], "controller": True}],
+        },
+        "spec": template["spec"],
+    }

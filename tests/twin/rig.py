@@ -1,0 +1,134 @@
+"""`Rig`: an operator around a twin, driven by hand.
+
+It is the operator's own store, reconciler and applier; what is missing is concurrency, so that a
+run is the same every time. A rig that is dropped is a process that was killed: the next one knows
+what it reads from the twin and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Final
+
+from tests.twin.cluster import Twin
+from tests.twin.controllers import Controllers
+from tests.twin.samples import NOON
+
+from agentherd.domain.decide import decide
+from agentherd.domain.errors import TransientError
+from agentherd.domain.kinds import AGENT, CHILD_KINDS, MANAGED_BY, MANAGED_BY_LABEL, Key
+from agentherd.domain.plan import Plan
+from agentherd.engine.applier import Applier
+from agentherd.engine.metrics import Metrics
+from agentherd.engine.observe import agent_observer
+from agentherd.engine.reconciler import GATHER_SECONDS, Reconciler
+from agentherd.engine.recorder import Recorder
+from agentherd.engine.store import Store
+
+OURS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+ROUNDS: Final = 100
+START: Final = 1000
+
+
+def loop_clock() -> datetime:
+    """The time of day by the loop's own time, in whole seconds; noon when a fake loop starts."""
+    return NOON + timedelta(seconds=int(asyncio.get_running_loop().time()) - START)
+
+
+@cache
+def shared_metrics() -> Metrics:
+    """Instruments that nobody reads."""
+    return Metrics()
+
+
+class Rig:
+    """One process of the operator; needs a running loop, best one with fake time."""
+
+    def __init__(
+        self,
+        twin: Twin,
+        *,
+        controllers: Controllers | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.twin = twin
+        self.controllers = controllers or Controllers(twin)
+        self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
+        self.observe = agent_observer(self.store)
+        recorder = Recorder(twin, identity="rig", clock=loop_clock)
+        self.reconciler = Reconciler(
+            AGENT,
+            observe=self.observe,
+            decide=decide,
+            applier=Applier(gateway=twin, store=self.store, recorder=recorder),
+            metrics=metrics or shared_metrics(),
+            clock=loop_clock,
+        )
+        self._seen: int | None = None
+
+    def feed(self) -> None:
+        """Take in what has changed: at first by a list, then as a watch would tell it."""
+        version = self.twin.version
+        if self._seen is None:
+            for kind in CHILD_KINDS:
+                mine = [raw for raw in self.twin.all(kind) if _ours(raw["metadata"])]
+                self.store.replace(kind, mine, version, None)
+            for raw in self.twin.all(AGENT):
+                self.store.put_agent(raw)
+        else:
+            self._follow(self._seen)
+        self._seen = version
+
+    async def work(self) -> None:
+        """Reconcile until nobody waits; what fails for a while is asked for again later."""
+        queue = self.reconciler.queue
+        while len(queue):
+            key, asked_at = await queue.get()
+            try:
+                await self.reconciler.reconcile(key, asked_at)
+            except TransientError:
+                queue.add_after(key, 0.2)
+            finally:
+                queue.done(key)
+
+    async def until_quiet(self) -> None:
+        """Let operator and controllers work until nothing changes any more."""
+        for _ in range(ROUNDS):
+            before = self.twin.version
+            self.feed()
+            await self.work()
+            self.controllers.settle()
+            if self.twin.version == before:
+                await asyncio.sleep(GATHER_SECONDS + 1)
+                if not len(self.reconciler.queue):
+                    return
+        raise AssertionError(f"something changes after {ROUNDS} rounds still")
+
+    def plan(self, name: str = "greeter") -> Plan:
+        """What would be done now."""
+        seen = self.observe(Key("default", name), {})
+        assert seen is not None
+        return decide(seen, loop_clock())
+
+    def _follow(self, since: int) -> None:
+        for kind in CHILD_KINDS:
+            for event in self.twin.news(kind, since, selector=OURS):
+                metadata = event.object["metadata"]
+                if event.type == "DELETED":
+                    key = Key(metadata["namespace"], metadata["name"])
+                    self.store.drop(kind, key, int(metadata["resourceVersion"]))
+                else:
+                    self.store.put(kind, event.object)
+        for event in self.twin.news(AGENT, since):
+            metadata = event.object["metadata"]
+            if event.type == "DELETED":
+                key = Key(metadata["namespace"], metadata["name"])
+                self.store.drop_agent(key, int(metadata["resourceVersion"]))
+            else:
+                self.store.put_agent(event.object)
+
+
+def _ours(metadata: dict[str, dict[str, str]]) -> bool:
+    return metadata.get("labels", {}).get(MANAGED_BY_LABEL) == MANAGED_BY
