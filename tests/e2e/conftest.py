@@ -55,20 +55,47 @@ def namespaces(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture
 def namespace(cluster: Cluster, namespaces: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty namespace that enforces the restricted Pod Security Standard."""
-    words = re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
-    name = f"e2e-{words[:48].strip('-')}-{secrets.token_hex(3)}"
-    labels = {SESSION_LABEL: namespaces, "pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.create("Namespace", {"metadata": {"name": name, "labels": labels}})
-    yield name
-    cluster.delete("Namespace", name)
+    with _namespace(cluster, session=namespaces, title=request.node.name) as name:
+        yield name
 
 
 @pytest.fixture
 def world(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[World]:
     """A namespace with an operator that is ready; at the end it has to stop in order."""
-    operator = Operator(
-        namespace=namespace, kubeconfig=cluster.kubeconfig, log=tmp_path / "operator.log"
-    )
+    with _world(cluster, namespace=namespace, log=tmp_path / "operator.log") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared_world(
+    cluster: Cluster,
+    namespaces: str,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """One world for all tests of a file, for those that keep to Agents of their own."""
+    log = tmp_path_factory.mktemp("shared") / "operator.log"
+    title = request.node.path.stem
+    with (
+        _namespace(cluster, session=namespaces, title=title) as name,
+        _world(cluster, namespace=name, log=log) as found,
+    ):
+        yield found
+
+
+@contextmanager
+def _namespace(cluster: Cluster, *, session: str, title: str) -> Iterator[str]:
+    words = re.sub("[^a-z0-9]+", "-", title.removeprefix("test_").lower())
+    name = f"e2e-{words[:48].strip('-')}-{secrets.token_hex(3)}"
+    labels = {SESSION_LABEL: session, "pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.create("Namespace", {"metadata": {"name": name, "labels": labels}})
+    yield name
+    cluster.delete("Namespace", name)
+
+
+@contextmanager
+def _world(cluster: Cluster, *, namespace: str, log: Path) -> Iterator[World]:
+    operator = Operator(namespace=namespace, kubeconfig=cluster.kubeconfig, log=log)
     operator.start()
     try:
         yield World(cluster, namespace=namespace, operator=operator)
@@ -82,7 +109,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, Any, Any]:
     """Show what was there, and what the operator said, when a test fails."""
     report: Any = yield
-    world = getattr(item, "funcargs", {}).get("world")
+    given = getattr(item, "funcargs", {})
+    world = given.get("world") or given.get("shared_world")
     if report.failed and isinstance(world, World):
         if call.when == "call":
             report.sections.append(("what is there", world.describe()))

@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,11 @@ class Operator:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Which process it is."""
+        return self._process.pid if self._process else None
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
@@ -111,6 +117,27 @@ class Operator:
             and sample.labels["verb"] not in {"GET", "LIST", "WATCH"}
             and sample.labels["resource"] != "leases"
         )
+
+    def wait_until(self, holds: Callable[[], bool], *, within: float) -> None:
+        """Wait until something is true that only its endpoints tell; it has to run all the while.
+
+        Raises:
+            AssertionError: it is not within so many seconds.
+        """
+        end = time.monotonic() + within
+        while not holds():
+            left = end - time.monotonic()
+            assert left > 0, f"not true within {within} s\n{self.last_words()}"
+            self.runs_for(min(left, LOOK_EVERY))
+
+    def runs_for(self, seconds: float) -> None:
+        """Watch it for so many seconds, in which it must not end."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"the operator ended with code {code}:\n{self.last_words()}")
 
     def last_words(self, lines: int = 60) -> str:
         """The end of its log."""

@@ -1,0 +1,161 @@
+"""The way from the operator to the API server, which a test can block, cut and make forgetful.
+
+It speaks plain HTTP to the operator and uses the test's own credentials towards the API server,
+so that it can answer a watch itself: a server whose history was compacted is one that answers
+410. Everything else passes through as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import aiohttp
+from aiohttp import web
+from kubernetes import client, config
+from yarl import URL
+
+T = TypeVar("T")
+
+WITHIN: Final = 10.0
+_HOP: Final = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
+
+
+class ApiProxy:
+    """A proxy in a thread of its own; `kubeconfig` leads through it."""
+
+    def __init__(self, *, upstream: str | None, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        self._upstream = client.Configuration()
+        config.load_kube_config(config_file=upstream, client_configuration=self._upstream)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="api-proxy")
+        self._passable = asyncio.Event()
+        self._passable.set()
+        self._forgotten = 0
+        self._requests: set[web.Request] = set()
+        self._port = 0
+
+    def start(self) -> None:
+        """Serve, and write the kubeconfig."""
+        self._thread.start()
+        self._do(self._start())
+        cluster = {"server": f"http://127.0.0.1:{self._port}"}
+        written = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "proxy", "cluster": cluster}],
+            "users": [{"name": "test", "user": {"token": "the-proxy-has-its-own"}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "test"}}],
+            "current-context": "proxy",
+        }
+        self.kubeconfig.write_text(json.dumps(written))
+
+    def stop(self) -> None:
+        """End all connections and the thread."""
+        self._do(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def block(self) -> None:
+        """Swallow everything, as a network does that loses all packets."""
+        self._loop.call_soon_threadsafe(self._passable.clear)
+
+    def unblock(self) -> None:
+        """Let through what was held back, and what comes."""
+        self._loop.call_soon_threadsafe(self._passable.set)
+
+    def cut(self) -> None:
+        """Break all connections and accept no more, as a server that was stopped."""
+        self._do(self._cut())
+
+    def mend(self, *, forgotten_before: str = "0") -> None:
+        """Accept connections again; watches from before a resource version are answered 410."""
+        self._forgotten = int(forgotten_before)
+        self._do(self._listen())
+
+    async def _start(self) -> None:
+        chosen = self._upstream
+        if chosen.host.startswith("https"):
+            context = ssl.create_default_context(cafile=chosen.ssl_ca_cert)
+            if chosen.cert_file:
+                context.load_cert_chain(chosen.cert_file, chosen.key_file)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=context if chosen.host.startswith("https") else True
+            ),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+        )
+        await self._runner.setup()
+        await self._listen()
+
+    async def _stop(self) -> None:
+        await self._cut()
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _listen(self) -> None:
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def _cut(self) -> None:
+        if self._site in self._runner.sites:
+            await self._site.stop()
+        for connection in list(self._runner.server.connections if self._runner.server else ()):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        await self._passable.wait()
+        watched = request.query.get("watch") in {"1", "true"}
+        if watched and int(request.query.get("resourceVersion") or 0) < self._forgotten:
+            return web.json_response(_GONE)
+        authorization = self._upstream.auth_settings().get("BearerToken")
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
+        headers.pop("Authorization", None)
+        if authorization and authorization["value"]:
+            headers["Authorization"] = authorization["value"]
+        async with self._session.request(
+            request.method,
+            URL(self._upstream.host + request.raw_path, encoded=True),
+            headers=headers,
+            data=await request.read(),
+        ) as upstream:
+            kept = {k: v for k, v in upstream.headers.items() if k.lower() not in _HOP}
+            response = web.StreamResponse(status=upstream.status, headers=kept)
+            await self._passable.wait()
+            await response.prepare(request)
+            async for chunk in upstream.content.iter_any():
+                await self._passable.wait()
+                await response.write(chunk)
+            await response.write_eof()
+            return response
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(WITHIN)
+
+
+_GONE: Final = {
+    "type": "ERROR",
+    "object": {
+        "apiVersion": "v1",
+        "kind": "Status",
+        "status": "Failure",
+        "reason": "Expired",
+        "code": 410,
+        "message": "too old resource version",
+    },
+}
