@@ -53,6 +53,11 @@ class Child:
         """Keep what is needed of an object as the API server gives it."""
         return cls(**_common(raw))
 
+    @property
+    def reported(self) -> tuple[object, ...]:
+        """What others say of the object and we never write."""
+        return (self.deleting,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionView(Child):
@@ -94,6 +99,11 @@ class ReplicaSetView(Child):
             fault=_replica_failure(raw),
         )
 
+    @property
+    def reported(self) -> tuple[object, ...]:
+        """What the controller of ReplicaSets says."""
+        return (self.deleting, self.replicas, self.ready, self.available, self.fault)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodView(Child):
@@ -117,6 +127,11 @@ class PodView(Child):
             config=raw["metadata"].get("annotations", {}).get(CONFIG_ANNOTATION, ""),
             fault=pod_fault(raw),
         )
+
+    @property
+    def reported(self) -> tuple[object, ...]:
+        """What the kubelet and the scheduler say."""
+        return (self.deleting, self.ready, self.fault)
 
 
 def view(kind: Kind, raw: Raw) -> Child:

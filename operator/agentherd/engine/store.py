@@ -2,7 +2,8 @@
 
 The store is fed from three sides: kopf's events of the Agents, our own watches of the children,
 and the answers to our own writes. An answer is put in at once, so a key is never decided on less
-than what was last written for it; neither it nor its echo on the watch wakes anybody. Versions
+than what was last written for it; neither it nor its echo on the watch wakes anybody, unless it
+also holds what somebody else wrote meanwhile, of which the watch will tell nothing more. Versions
 decide which of two views is newer (they are comparable since Kubernetes 1.35), and the version of
 a deletion is kept for a while, so a late answer raises no ghost.
 """
@@ -56,6 +57,12 @@ def _compared(known: Child, child: Child) -> Child:
     return replace(child, touched=True)
 
 
+def _asked_anew(before: Agent, after: Agent) -> bool:
+    """Whether people changed the Agent in between, as opposed to our own status of it."""
+    was, now = before.metadata, after.metadata
+    return (was.uid, was.generation, was.annotations) != (now.uid, now.generation, now.annotations)
+
+
 class Store:
     """The views of all objects; calls `wake(key)` with the key of each Agent concerned."""
 
@@ -97,7 +104,7 @@ class Store:
             agent=agent, version=version, writer=last_writer(raw), unreadable=unreadable
         )
         self._link(key, known.agent if known else None, agent)
-        if not own:
+        if not own or known is None or _asked_anew(known.agent, agent):
             self._wake(key)
         self._wake_dependents(key)
 
@@ -165,7 +172,11 @@ class Store:
             self._leave(kind, known)
         family = Key(child.namespace, child.agent)
         self._families.setdefault(family, {}).setdefault(kind, {})[child.name] = child
-        if not own and (known is None or replace(known, version=child.version) != child):
+        if own:
+            news = known is not None and known.reported != child.reported
+        else:
+            news = known is None or replace(known, version=child.version) != child
+        if news:
             self._wake(family)
 
     def _leave(self, kind: Kind, child: Child) -> None:
