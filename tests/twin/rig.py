@@ -22,6 +22,7 @@ from agentherd.domain.kinds import AGENT, CHILD_KINDS, MANAGED_BY, MANAGED_BY_LA
 from agentherd.domain.plan import Plan
 from agentherd.engine.applier import Applier
 from agentherd.engine.metrics import Metrics
+from agentherd.engine.mounts import MountFailures
 from agentherd.engine.observe import agent_observer
 from agentherd.engine.reconciler import GATHER_SECONDS, Reconciler
 from agentherd.engine.recorder import Recorder
@@ -56,7 +57,7 @@ class Rig:
         self.twin = twin
         self.controllers = controllers or Controllers(twin)
         self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
-        self.observe = agent_observer(self.store)
+        self.observe = agent_observer(self.store, MountFailures(wake=lambda _pod: None))
         recorder = Recorder(twin, identity="rig", clock=loop_clock)
         self.reconciler = Reconciler(
             AGENT,

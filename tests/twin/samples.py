@@ -1,11 +1,13 @@
-"""Agents to test with."""
+"""Things to test with: Agents, and what is seen of them. Every builder takes what differs."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from agentherd.api import Agent
+from agentherd.api import Agent, OperatingMode, Phase
+from agentherd.domain.phase import Facts
+from agentherd.domain.views import PodView, ReplicaSetView, RevisionView
 
 NOON: Final = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -41,3 +43,78 @@ def raw_agent(
 def agent(name: str = "greeter", **options: Any) -> Agent:
     """The same, parsed."""
     return Agent.model_validate(raw_agent(name, **options))
+
+
+def set_view(revision: str, **fields: Any) -> ReplicaSetView:
+    """The ReplicaSet of a revision of `greeter`: two pods, all available."""
+    size = fields.get("wanted", 2)
+    return ReplicaSetView(
+        **_child(f"greeter-{revision}")
+        | {
+            "revision": revision,
+            "wanted": size,
+            "replicas": size,
+            "ready": size,
+            "available": size,
+            "current": True,
+            "fault": None,
+        }
+        | fields
+    )
+
+
+def pod_view(name: str, **fields: Any) -> PodView:
+    """A pod of `greeter`, ready since an hour."""
+    created = (NOON - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return PodView(
+        **_child(name)
+        | {"revision": "", "ready": True, "created": created, "config": "", "fault": None}
+        | fields
+    )
+
+
+def revision_view(revision: str, number: int, **fields: Any) -> RevisionView:
+    """A ControllerRevision of `greeter`."""
+    return RevisionView(
+        **_child(f"greeter-{revision}") | {"revision": revision, "number": number} | fields
+    )
+
+
+def _child(name: str) -> dict[str, Any]:
+    return {
+        "namespace": "default",
+        "name": name,
+        "uid": f"uid-of-{name}",
+        "version": 1,
+        "agent": "greeter",
+        "owner": "uid-of-greeter",
+        "applied": "",
+        "touched": False,
+        "deleting": False,
+    }
+
+
+def facts(**fields: Any) -> Facts:
+    """The facts of an Agent that wants two pods and has none, at its first sight."""
+    return Facts(
+        **{
+            "mode": OperatingMode.RUNNING,
+            "mode_reason": None,
+            "wanted": 2,
+            "pods": 0,
+            "serving": 0,
+            "available": 0,
+            "complete": False,
+            "settled": False,
+            "observed": True,
+            "waiting_for": (),
+            "fault": None,
+            "failure": None,
+            "error": None,
+            "phase": Phase.DEPLOYING,
+            "since": NOON,
+            "deadline": timedelta(minutes=10),
+            "now": NOON,
+        }
+        | fields
+    )
