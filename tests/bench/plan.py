@@ -127,14 +127,16 @@ async def _burst(
 async def _settled(client: Client, subject: Operator, options: Options) -> dict[str, Any]:
     _say(f"idle for {options.idle_seconds:.0f} s")
     found: dict[str, Any] = {"idle": await idle(client, subject, options.idle_seconds)}
+    found["resident_settled_mb"] = round(subject.resident_mb, 1)
     _say("changes at a steady rate")
     found["latency"] = await transitions(
         client, subject, OPERATED, count=min(400, options.agents), rate=RATE
     )
-    _say(f"{options.rounds} changes of the whole fleet")
-    found["rounds"] = await changes(
-        client, subject, OPERATED, count=options.agents, rounds=options.rounds
-    )
+    if options.rounds:
+        _say(f"{options.rounds} changes of the whole fleet")
+        found["rounds"] = await changes(
+            client, subject, OPERATED, count=options.agents, rounds=options.rounds
+        )
     if options.soak_minutes:
         _say(f"idle for {options.soak_minutes:.0f} minutes")
         found["soak"] = await soak(subject, options.soak_minutes)

@@ -20,6 +20,7 @@ from agentherd.domain.decide import decide
 from agentherd.domain.errors import NotFound
 from agentherd.domain.kinds import REPLICA_SET, Key, Kind
 from agentherd.engine.applier import Applier
+from agentherd.engine.mounts import MountFailures
 from agentherd.engine.observe import agent_observer
 from agentherd.engine.recorder import Recorder
 from agentherd.engine.store import Store
@@ -75,7 +76,7 @@ async def rehearse(namespace: str) -> list[Request]:
     store = Store(wake=lambda _: None)
     recorder = Recorder(script, identity="bench", clock=lambda: _NOW)
     applier = Applier(gateway=script, store=store, recorder=recorder)
-    observe = agent_observer(store)
+    observe = agent_observer(store, MountFailures(wake=lambda _pod: None))
     created = agent(NAME, namespace)
     created["metadata"] |= {"uid": UID, "generation": 1, "resourceVersion": "1"}
     store.put_agent(created)
