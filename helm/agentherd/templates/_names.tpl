@@ -69,4 +69,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# Only the kubelet's Events about volumes that cannot be mounted, which nothing else tells.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, watch]
 {{- end }}

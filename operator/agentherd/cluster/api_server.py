@@ -98,10 +98,11 @@ class ApiServer:
         *,
         namespace: str | None = None,
         selector: str = "",
+        fields: str = "",
         metadata_only: bool = False,
     ) -> AsyncIterator[Page]:
         """Read all objects of a kind, page by page."""
-        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(PAGE_SIZE)} | _selection(selector, fields)
         headers = _METADATA_LIST if metadata_only else {}
         while True:
             path = f"{kind.path(namespace)}?{urlencode(query)}"
@@ -113,12 +114,17 @@ class ApiServer:
             query["continue"] = metadata["continue"]
 
     async def watch(
-        self, kind: Kind, *, version: str, namespace: str | None = None, selector: str = ""
+        self,
+        kind: Kind,
+        *,
+        version: str,
+        namespace: str | None = None,
+        selector: str = "",
+        fields: str = "",
     ) -> AsyncIterator[WatchEvent]:
         """Follow the changes of a kind since `version`."""
         query = {"watch": "1", "allowWatchBookmarks": "1", "resourceVersion": version}
-        if selector:
-            query["labelSelector"] = selector
+        query |= _selection(selector, fields)
         path = f"{kind.path(namespace)}?{urlencode(query)}"
         async with self._request("WATCH", kind, path, timeout=WATCH_TIMEOUT) as response:
             async for line in _lines(response.content):
@@ -242,6 +248,11 @@ _METHODS: Final = {
     "UPDATE": "PUT",
     "DELETE": "DELETE",
 }
+
+
+def _selection(labels: str, fields: str) -> dict[str, str]:
+    chosen = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in chosen.items() if value}
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -45,13 +45,23 @@ class Gateway(Protocol):
         *,
         namespace: str | None = None,
         selector: str = "",
+        fields: str = "",
         metadata_only: bool = False,
     ) -> AsyncIterator[Page]:
-        """Read all objects of a kind in pages; raises Expired when it took too long."""
+        """Read all objects of a kind in pages; raises Expired when it took too long.
+
+        `selector` is one of labels, `fields` one of fields, both as the API server writes them.
+        """
         ...
 
     def watch(
-        self, kind: Kind, *, version: str, namespace: str | None = None, selector: str = ""
+        self,
+        kind: Kind,
+        *,
+        version: str,
+        namespace: str | None = None,
+        selector: str = "",
+        fields: str = "",
     ) -> AsyncIterator[WatchEvent]:
         """Follow the changes since `version` until the server ends the stream; raises Expired."""
         ...

@@ -51,6 +51,17 @@ def pod_fault(pod: Mapping[str, Any]) -> Fault | None:
     return _probe_fault(name, status)
 
 
+def is_creating(pod: Mapping[str, Any]) -> bool:
+    """Whether a container waits for what it needs before it can start, such as its volumes."""
+    states = [c.get("state", {}).get("waiting", {}) for c in _containers(pod.get("status", {}))]
+    return any(state.get("reason") in {"ContainerCreating", "PodInitializing"} for state in states)
+
+
+def mount_fault(pod: str, message: str) -> Fault:
+    """The fault of a pod whose volumes the kubelet cannot mount, with what it says."""
+    return Fault(Reason.VOLUME_NOT_MOUNTED, f"pod {pod} cannot start: {message}")
+
+
 def _containers(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     yield from status.get("initContainerStatuses", ())
     yield from status.get("containerStatuses", ())

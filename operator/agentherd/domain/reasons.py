@@ -28,7 +28,6 @@ class Reason(StrEnum):
     REPLACING_PODS = "ReplacingPods"
     REVISION_PROMOTED = "RevisionPromoted"
     UNMANAGED = "Unmanaged"
-    MANAGED = "Managed"
 
     # Health.
     PROBES_SUCCEED = "ProbesSucceed"

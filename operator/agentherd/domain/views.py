@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from agentherd.domain.faults import Fault, pod_fault
+from agentherd.domain.faults import Fault, is_creating, pod_fault
 from agentherd.domain.kinds import (
     AGENT_LABEL,
     APPLIED_ANNOTATION,
@@ -107,10 +107,11 @@ class ReplicaSetView(Child):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodView(Child):
-    """A pod: whether it is ready, and what is wrong with it."""
+    """A pod: whether its containers are still being created, whether it is ready, what is wrong."""
 
     revision: str
     ready: bool
+    creating: bool
     created: str
     config: str
     fault: Fault | None
@@ -123,6 +124,7 @@ class PodView(Child):
             **_common(raw),
             revision=_label(raw, REVISION_LABEL),
             ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+            creating=is_creating(raw),
             created=raw["metadata"].get("creationTimestamp", ""),
             config=raw["metadata"].get("annotations", {}).get(CONFIG_ANNOTATION, ""),
             fault=pod_fault(raw),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from agentherd.api import Agent
+from agentherd.domain.faults import mount_fault
 from agentherd.domain.kinds import (
     CONFIG_MAP,
     CONTROLLER_REVISION,
@@ -19,12 +21,13 @@ from agentherd.domain.kinds import (
 from agentherd.domain.observation import AgentObservation, Dependency
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.views import PodView, ReplicaSetView, RevisionView
+from agentherd.engine.mounts import MountFailures
 from agentherd.engine.store import Store
 
 ObserveAgent = Callable[[Key, Mapping[Ref, Failure]], AgentObservation | None]
 
 
-def agent_observer(store: Store) -> ObserveAgent:
+def agent_observer(store: Store, mounts: MountFailures) -> ObserveAgent:
     """A function that observes Agents in `store`; it returns None for one that is gone."""
 
     def observe(key: Key, failures: Mapping[Ref, Failure]) -> AgentObservation | None:
@@ -39,7 +42,7 @@ def agent_observer(store: Store) -> ObserveAgent:
             unreadable=record.unreadable,
             config_maps=store.children(key, CONFIG_MAP),
             disruption_budgets=store.children(key, DISRUPTION_BUDGET),
-            pods=cast("Mapping[str, PodView]", store.children(key, POD)),
+            pods=_pods(store, mounts, key),
             replica_sets=cast("Mapping[str, ReplicaSetView]", store.children(key, REPLICA_SET)),
             revisions=cast("Mapping[str, RevisionView]", store.children(key, CONTROLLER_REVISION)),
             service_accounts=store.children(key, SERVICE_ACCOUNT),
@@ -49,6 +52,16 @@ def agent_observer(store: Store) -> ObserveAgent:
         )
 
     return observe
+
+
+def _pods(store: Store, mounts: MountFailures, key: Key) -> Mapping[str, PodView]:
+    pods = cast("Mapping[str, PodView]", store.children(key, POD))
+    failed = {
+        name: replace(pod, fault=mount_fault(name, message))
+        for name, pod in pods.items()
+        if pod.creating and pod.fault is None and (message := mounts.message(pod.uid))
+    }
+    return {**pods, **failed} if failed else pods
 
 
 def _dependency(store: Store, dependent: Key, name: str) -> Dependency:

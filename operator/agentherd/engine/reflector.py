@@ -1,7 +1,8 @@
 """A watch that misses nothing: list, follow, and list again when the thread is lost.
 
-One reflector keeps the store's children of one kind true. Deletions that happened while no watch
-was running are found by comparing the new list with what was known.
+One reflector keeps true what a sink, such as the store, knows of the objects of one kind.
+Deletions that happened while no watch was running are found by comparing the new list with what
+was known.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
 
 from agentherd.cluster import Gateway
 from agentherd.domain.errors import Expired, TransientError
 from agentherd.domain.kinds import MANAGED_BY, MANAGED_BY_LABEL, Key, Kind
 from agentherd.engine.metrics import Metrics
-from agentherd.engine.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +25,49 @@ FIRST_DELAY: Final = 0.2
 LAST_DELAY: Final = 10.0
 
 
+class Sink(Protocol):
+    """Where a reflector puts what it sees."""
+
+    def put(self, kind: Kind, raw: Mapping[str, Any]) -> None:
+        """An object was made or has changed."""
+        ...
+
+    def drop(self, kind: Kind, key: Key, version: int) -> None:
+        """An object has gone, as of `version`."""
+        ...
+
+    def replace(
+        self, kind: Kind, raws: Iterable[Mapping[str, Any]], version: int, namespace: str | None
+    ) -> None:
+        """These are all objects (of a namespace) as of `version`."""
+        ...
+
+
 class Reflector:
-    """Keeps the views of one kind (in one namespace, or everywhere) up to date."""
+    """Keeps a sink up to date with one kind, in one namespace or everywhere.
+
+    `selector` and `fields` choose among the objects: by default those with our label.
+    """
 
     def __init__(
         self,
         kind: Kind,
         *,
         gateway: Gateway,
-        store: Store,
+        sink: Sink,
         metrics: Metrics,
         namespace: str | None = None,
+        selector: str = OURS,
+        fields: str = "",
     ) -> None:
         self.kind = kind
         self.synced = asyncio.Event()
         self._gateway = gateway
-        self._store = store
+        self._sink = sink
         self._metrics = metrics
         self._namespace = namespace
+        self._selector = selector
+        self._fields = fields
 
     async def run(self) -> None:
         """List and follow until cancelled."""
@@ -63,11 +89,13 @@ class Reflector:
     async def _list(self) -> str:
         items = []
         version = "0"
-        pages = self._gateway.list(self.kind, namespace=self._namespace, selector=OURS)
+        pages = self._gateway.list(
+            self.kind, namespace=self._namespace, selector=self._selector, fields=self._fields
+        )
         async for page in pages:
             items.extend(page.items)
             version = page.version
-        self._store.replace(self.kind, items, int(version), self._namespace)
+        self._sink.replace(self.kind, items, int(version), self._namespace)
         return version
 
     async def _follow(self, version: str) -> None:
@@ -76,7 +104,11 @@ class Reflector:
         while True:
             try:
                 stream = self._gateway.watch(
-                    self.kind, version=version, namespace=self._namespace, selector=OURS
+                    self.kind,
+                    version=version,
+                    namespace=self._namespace,
+                    selector=self._selector,
+                    fields=self._fields,
                 )
                 async for event in stream:
                     version = event.object["metadata"]["resourceVersion"]
@@ -84,9 +116,9 @@ class Reflector:
                     if event.type == "DELETED":
                         metadata = event.object["metadata"]
                         key = Key(metadata["namespace"], metadata["name"])
-                        self._store.drop(self.kind, key, int(version))
+                        self._sink.drop(self.kind, key, int(version))
                     elif event.type != "BOOKMARK":
-                        self._store.put(self.kind, event.object)
+                        self._sink.put(self.kind, event.object)
             except Expired:
                 raise
             except TransientError as error:

@@ -139,6 +139,11 @@ class Store:
             child = replace(child, touched=False)
         self._put_view(kind, child, own=own)
 
+    def wake_owner(self, kind: Kind, key: Key) -> None:
+        """Something about a child has changed that is not in the child itself."""
+        if child := self._children[kind].get(key):
+            self._wake(Key(child.namespace, child.agent))
+
     def drop(self, kind: Kind, key: Key, version: int) -> None:
         """A child was deleted, or does not carry our label any more, as of `version`."""
         known = self._children[kind].get(key)

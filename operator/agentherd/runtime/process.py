@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
@@ -17,10 +17,11 @@ import kopf
 
 from agentherd.cluster import ApiServer, Gateway
 from agentherd.domain.decide import decide
-from agentherd.domain.kinds import AGENT, CHILD_KINDS
+from agentherd.domain.kinds import AGENT, CHILD_KINDS, KUBELET_EVENT, POD
 from agentherd.engine.applier import Applier
 from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
+from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
 from agentherd.engine.observe import agent_observer
 from agentherd.engine.reconciler import Reconciler
 from agentherd.engine.recorder import Recorder
@@ -70,9 +71,10 @@ async def _lead(
 ) -> None:
     """Lead for one term: until the Lease is lost or `stop` is set."""
     store = Store(wake=lambda key: reconciler.queue.add(key))
+    mounts = MountFailures(wake=lambda pod: store.wake_owner(POD, pod))
     reconciler = Reconciler(
         AGENT,
-        observe=agent_observer(store),
+        observe=agent_observer(store, mounts),
         decide=decide,
         applier=Applier(
             gateway=gateway,
@@ -85,9 +87,9 @@ async def _lead(
     metrics.queue_depth.set_function(lambda: len(reconciler.queue))
     sweeper = frame.Sweeper(gateway=gateway, store=store, namespaces=settings.namespaces)
     reflectors = [
-        Reflector(kind, gateway=gateway, store=store, metrics=metrics, namespace=namespace)
-        for kind in CHILD_KINDS
+        reflector
         for namespace in settings.namespaces or (None,)
+        for reflector in _reflectors(gateway, store, mounts, metrics, namespace)
     ]
     health.store, health.synced = store, False
 
@@ -111,6 +113,27 @@ async def _lead(
             await elector.release()
 
 
+def _reflectors(
+    gateway: Gateway,
+    store: Store,
+    mounts: MountFailures,
+    metrics: Metrics,
+    namespace: str | None,
+) -> Iterator[Reflector]:
+    """The watches of everything but the Agents, which kopf watches."""
+    for kind in CHILD_KINDS:
+        yield Reflector(kind, gateway=gateway, sink=store, metrics=metrics, namespace=namespace)
+    yield Reflector(
+        KUBELET_EVENT,
+        gateway=gateway,
+        sink=mounts,
+        metrics=metrics,
+        namespace=namespace,
+        selector="",
+        fields=MOUNT_EVENTS,
+    )
+
+
 @asynccontextmanager
 async def _kopf(
     settings: Settings, store: Store, sweeper: frame.Sweeper, stop: asyncio.Event
@@ -123,6 +146,8 @@ async def _kopf(
         kopf.operator(
             registry=frame.handlers(store, sweeper, kopf_settings),
             settings=kopf_settings,
+            # kopf would ask for the name of the user, which a container need not have.
+            identity=settings.identity,  # type: ignore[arg-type]  # its type is not exported
             standalone=True,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
