@@ -1,0 +1,146 @@
+"""The children of an Agent as manifests: each names its owner, and is found by its labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.twin.samples import agent
+
+from agentherd.api import Agent
+from agentherd.domain import children
+from agentherd.domain.revision import revision_of
+
+
+def made_of(one: Agent) -> list[dict[str, Any]]:
+    revision = revision_of(one.spec)
+    made = [
+        children.service(one),
+        children.service_account(one),
+        children.config_map(one, revision),
+        children.controller_revision(one, revision, 7),
+        children.replica_set(one, revision),
+        children.disruption_budget(one),
+    ]
+    return [manifest for manifest in made if manifest is not None]
+
+
+FULL = agent(replicas=2, config={"a": "1"})
+BY_KIND = {manifest["kind"]: manifest for manifest in made_of(FULL)}
+REVISION = revision_of(FULL.spec).hash
+
+
+@pytest.mark.parametrize("kind", sorted(BY_KIND))
+def test_every_child_names_the_agent_as_its_controller(kind: str) -> None:
+    """The garbage collector removes it with the Agent, and no finalizer can get stuck."""
+    owner = {
+        "apiVersion": "agentherd.dev/v1alpha1",
+        "kind": "Agent",
+        "name": "greeter",
+        "uid": "uid-of-greeter",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+    assert BY_KIND[kind]["metadata"]["ownerReferences"] == [owner]
+
+
+@pytest.mark.parametrize("kind", sorted(BY_KIND))
+def test_every_child_is_found_by_its_labels(kind: str) -> None:
+    """The operator's watches select by these."""
+    labels = BY_KIND[kind]["metadata"]["labels"]
+
+    assert labels["agentherd.dev/agent"] == "greeter"
+    assert labels["app.kubernetes.io/managed-by"] == "agentherd"
+
+
+def test_the_names_of_children_follow_from_the_agent_alone() -> None:
+    """A process that was killed finds its own work again."""
+    assert {kind: manifest["metadata"]["name"] for kind, manifest in BY_KIND.items()} == {
+        "Service": "greeter",
+        "ServiceAccount": "agentherd-greeter",
+        "PodDisruptionBudget": "agentherd-greeter",
+        "ConfigMap": f"greeter-{REVISION}",
+        "ControllerRevision": f"greeter-{REVISION}",
+        "ReplicaSet": f"greeter-{REVISION}",
+    }
+
+
+def test_what_belongs_to_a_revision_says_so() -> None:
+    """Also on the pods, which the ReplicaSet selects by it."""
+    selector = BY_KIND["ReplicaSet"]["spec"]["selector"]["matchLabels"]
+
+    assert selector["agentherd.dev/revision"] == REVISION
+    assert BY_KIND["ConfigMap"]["metadata"]["labels"]["agentherd.dev/revision"] == REVISION
+    assert (
+        selector.items() <= BY_KIND["ReplicaSet"]["spec"]["template"]["metadata"]["labels"].items()
+    )
+
+
+def test_the_replica_set_leaves_its_size_to_others() -> None:
+    """How many pods is decided by the rollout."""
+    assert "replicas" not in BY_KIND["ReplicaSet"]["spec"]
+
+
+def test_a_template_without_ports_has_no_service() -> None:
+    """A Service without ports cannot exist."""
+    template = {"spec": {"containers": [{"name": "a", "image": "a"}]}}
+
+    assert children.service(agent(template=template)) is None
+
+
+def test_the_service_sends_to_all_pods_of_the_agent() -> None:
+    """Whatever their revision: during a rollout the old ones serve."""
+    assert BY_KIND["Service"]["spec"]["selector"] == {"agentherd.dev/agent": "greeter"}
+
+
+def test_in_maintenance_the_service_sends_to_nobody() -> None:
+    """Pods run on; the selector asks for a label that none has."""
+    service = children.service(agent(operatingMode="Maintenance"))
+    pod_labels = BY_KIND["ReplicaSet"]["spec"]["template"]["metadata"]["labels"]
+
+    assert service is not None
+    assert not service["spec"]["selector"].items() <= pod_labels.items()
+
+
+def test_a_template_with_an_account_gets_no_other() -> None:
+    """Who names one takes care of it."""
+    template = {"spec": {"containers": [{"name": "a", "image": "a"}], "serviceAccountName": "mine"}}
+
+    assert children.service_account(agent(template=template)) is None
+
+
+def test_the_account_mounts_no_token() -> None:
+    """An agent that does not ask for the API server gets no way to it."""
+    assert BY_KIND["ServiceAccount"]["automountServiceAccountToken"] is False
+
+
+def test_the_config_of_a_revision_cannot_be_changed() -> None:
+    """Going back to the revision brings back exactly this."""
+    assert BY_KIND["ConfigMap"]["immutable"] is True
+    assert BY_KIND["ConfigMap"]["data"] == {"a": "1"}
+
+
+def test_config_that_is_reloaded_can_be_changed() -> None:
+    """It is one map for all revisions."""
+    one = agent(config={"a": "1"}, configUpdate="InPlace")
+
+    made = children.config_map(one, revision_of(one.spec))
+
+    assert made is not None
+    assert "immutable" not in made
+    assert "agentherd.dev/revision" not in made["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(("replicas", "protected"), [(0, False), (1, False), (2, True), (9, True)])
+def test_only_several_pods_are_protected_from_eviction(replicas: int, *, protected: bool) -> None:
+    """A budget for a single pod would keep its node from ever being drained."""
+    assert (children.disruption_budget(agent(replicas=replicas)) is not None) is protected
+
+
+def test_the_record_of_a_revision_holds_its_content_and_number() -> None:
+    """What a rollback needs to know."""
+    record = BY_KIND["ControllerRevision"]
+
+    assert record["revision"] == 7
+    assert record["data"]["template"] == FULL.spec.template
