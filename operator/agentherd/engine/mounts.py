@@ -2,7 +2,8 @@
 
 A pod that names a ConfigMap or Secret which does not exist waits without a word; only an Event of
 the kubelet says why. Just these Events are watched, and kept by the uid of their pod for as long
-as the API server keeps them.
+as the API server keeps them. A busy kubelet also fails to mount what exists and succeeds a moment
+later, so what is not missing has to fail repeatedly to count.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any, Final
 from agentherd.domain.kinds import Key, Kind
 
 MOUNT_EVENTS: Final = "involvedObject.kind=Pod,reason=FailedMount"
+
+REPEATEDLY: Final = 5
+"""Failures of one volume, of which the kubelet has about four in eight seconds."""
 
 
 class MountFailures:
@@ -30,6 +34,9 @@ class MountFailures:
     def put(self, _kind: Kind, raw: Mapping[str, Any]) -> None:
         """Take in an Event."""
         metadata, pod = raw["metadata"], raw["involvedObject"]
+        missing = "not found" in raw.get("message", "")
+        if not missing and (raw.get("count") or 1) < REPEATEDLY:
+            return
         uid = pod.get("uid", "")
         self._pods[Key(metadata["namespace"], metadata["name"])] = uid
         self._messages[uid] = raw.get("message", "")
