@@ -55,6 +55,7 @@ image: cluster-up ## Build the images and give them to the cluster
 
 test: ## Everything: unit tests, then end-to-end tests on a real cluster, and coverage
 	@rm -f .coverage .coverage.*
+	@$(MAKE) cluster-up
 	@$(MAKE) test-unit
 	@$(MAKE) test-e2e
 	@$(MAKE) coverage
@@ -69,7 +70,7 @@ test-long: image ## What takes longer: memory over half an hour, repeated kills
 	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -m long $(TESTS)
 
 coverage: .venv/.stamp ## Coverage of the tests that ran, lines and branches apart
-	@$(PYTHON) -m coverage combine --quiet
+	@$(PYTHON) -m coverage combine --append --quiet
 	@$(PYTHON) -m tests.coverage_gate
 
 bench: .venv/.stamp ## Benchmarks on the cluster with fake nodes; JSON in .cache/bench

@@ -83,7 +83,8 @@ def _dispatch(chosen: argparse.Namespace, progress: Progress) -> int:
         case "status":
             return status(provider)
         case "kubeconfig":
-            print(provider.kubeconfig or os.environ.get("KUBECONFIG", "~/.kube/config"))
+            default = str(Path.home() / ".kube" / "config")
+            print(provider.kubeconfig or os.environ.get("KUBECONFIG", default))
         case "gateway":
             print(provider.gateway)
         case "load":
