@@ -1,0 +1,76 @@
+"""A plan is in the order of its stages, whatever the order in which it was made."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.twin.samples import NOON
+
+from agentherd.domain.kinds import AGENT, POD, SERVICE, Key, companion_name, revision_name
+from agentherd.domain.plan import Apply, Delete, Emit, Plan, Ref, Scale, Stage, WriteStatus, digest
+from agentherd.domain.reasons import Reason
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+def test_traffic_comes_first_and_events_last() -> None:
+    """Nobody is sent to pods that are about to change; news come after what they tell."""
+    manifest = {"metadata": {"name": "greeter"}}
+    intents = [
+        Emit(reason=Reason.STARTING, message="", warning=False, at=NOON),
+        Scale(kind=POD, name="x", uid="u", replicas=1),
+        WriteStatus(status={}, urgent=True),
+        Apply(stage=Stage.TRAFFIC, kind=SERVICE, manifest=manifest, digest=""),
+    ]
+
+    assert [type(i) for i in Plan.of(intents).intents] == [Apply, WriteStatus, Scale, Emit]
+
+
+def test_intents_of_one_stage_keep_their_order() -> None:
+    """What is built on comes before what is built on it."""
+    intents = [Delete(kind=POD, name=name, uid="u") for name in "bac"]
+
+    assert Plan.of(intents).intents == tuple(intents)
+
+
+@given(json_values)
+def test_a_digest_is_short_and_the_same_for_the_same(value: object) -> None:
+    """It becomes a part of names."""
+    assert digest(value) == digest(value)
+    assert len(digest(value)) == 10
+
+
+@given(st.dictionaries(st.text(), json_values))
+def test_the_order_of_keys_does_not_matter_to_a_digest(value: dict[str, object]) -> None:
+    """JSON objects have no order."""
+    assert digest(dict(reversed(value.items()))) == digest(value)
+
+
+@given(json_values, json_values)
+def test_different_values_have_different_digests(one: object, other: object) -> None:
+    """As far as forty bits go. 1 and true are equal in Python only."""
+    if repr(one) != repr(other) and one != other:
+        assert digest(one) != digest(other)
+
+
+def test_references_read_as_people_write_them() -> None:
+    """They stand in messages."""
+    assert str(Ref("Service", "greeter")) == "Service greeter"
+    assert str(Key("default", "greeter")) == "default/greeter"
+
+
+def test_paths_are_those_of_the_api_server() -> None:
+    """Core kinds are served under another root than the rest."""
+    assert POD.path() == "/api/v1/pods"
+    assert POD.path("default", "x") == "/api/v1/namespaces/default/pods/x"
+    assert AGENT.path("default") == "/apis/agentherd.dev/v1alpha1/namespaces/default/agents"
+
+
+def test_names_of_children_say_whose_they_are() -> None:
+    """The prefix keeps clear of the names that people give."""
+    assert revision_name("greeter", "abc") == "greeter-abc"
+    assert companion_name("greeter") == "agentherd-greeter"

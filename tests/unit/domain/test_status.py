@@ -1,0 +1,281 @@
+"""The status carries on what was before, in bounds, and knows which of its news are urgent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.twin.samples import NOON, agent, facts, set_view
+
+from agentherd.api import AgentStatus, Condition, ConfigRecord, Phase, Transition
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.phase import Facts, Verdict
+from agentherd.domain.plan import digest
+from agentherd.domain.reasons import Reason
+from agentherd.domain.rollout import Rollout
+from agentherd.domain.status import next_status, write_status
+
+NOTHING = Rollout(sizes={}, complete=False, serving=0, available=0)
+STARTING = Verdict(Phase.DEPLOYING, Reason.STARTING, "starting")
+ONLINE = Verdict(Phase.ONLINE, Reason.ALL_AVAILABLE, "up", done=True)
+CRASH = Verdict(Phase.ERROR, Reason.CRASHING, "it crashed")
+LATER = NOON + timedelta(minutes=1)
+
+
+def after(
+    verdict: Verdict = STARTING,
+    *,
+    before: AgentStatus | None = None,
+    rollout: Rollout = NOTHING,
+    seen: dict[str, Any] | None = None,
+    known: Facts | None = None,
+    **spec: Any,
+) -> AgentStatus:
+    one = agent(**spec).model_copy(update={"status": before or AgentStatus()})
+    observation = AgentObservation(**{"agent": one, "writer": "kubectl"} | (seen or {}))
+    return next_status(observation, known or facts(), verdict, rollout, target="new")
+
+
+def test_counts_are_those_of_all_revisions() -> None:
+    """Only `updatedReplicas` is about the target."""
+    sets = {v.name: v for v in (set_view("new", wanted=3), set_view("old", ready=1, available=1))}
+    rollout = replace(NOTHING, serving=4)
+
+    status = after(seen={"replica_sets": sets}, rollout=rollout)
+
+    assert (status.replicas, status.updated_replicas) == (5, 3)
+    assert (status.ready_replicas, status.available_replicas) == (4, 4)
+
+
+def test_what_belongs_to_an_earlier_agent_of_the_name_does_not_count() -> None:
+    """It is garbage that has not been collected yet."""
+    sets = {"x": set_view("new", owner="uid-of-somebody-else")}
+
+    assert after(seen={"replica_sets": sets}).replicas == 0
+
+
+def test_the_selector_is_for_autoscalers() -> None:
+    """Text, as the scale subresource wants it."""
+    assert after().selector == "agentherd.dev/agent=greeter"
+
+
+@pytest.mark.parametrize(
+    ("complete", "wanted", "before", "stable"),
+    [
+        (True, 2, "old", "new"),
+        (False, 2, "old", "old"),
+        (True, 0, "old", "new"),
+        (True, 0, None, None),
+        (True, 2, None, "new"),
+    ],
+    ids=["promoted", "not yet", "no pods wanted", "nothing proved itself", "first"],
+)
+def test_a_revision_becomes_stable_when_it_has_proved_itself(
+    complete: bool, wanted: int, before: str | None, stable: str | None
+) -> None:
+    """Without pods nothing proves itself, unless another revision has before."""
+    status = after(
+        rollout=replace(NOTHING, complete=complete),
+        known=facts(wanted=wanted),
+        before=AgentStatus(stable_revision=before),
+    )
+
+    assert status.stable_revision == stable
+
+
+def test_an_agent_that_waits_has_proved_nothing() -> None:
+    """No pods are wanted of it yet, and there are none."""
+    status = after(
+        rollout=replace(NOTHING, complete=True),
+        known=facts(wanted=2, waiting_for=("model",)),
+    )
+
+    assert status.stable_revision is None
+
+
+def test_the_first_phase_has_no_from() -> None:
+    """And it is the person who wrote the Agent that is named for it."""
+    (entry,) = after(known=facts(observed=False, phase=None)).history
+
+    assert (entry.from_, entry.to, entry.triggered_by) == (None, Phase.DEPLOYING, "kubectl")
+
+
+def test_a_phase_that_stays_adds_no_history_and_keeps_its_time() -> None:
+    """History is of changes."""
+    before = AgentStatus(phase=Phase.DEPLOYING, phase_since=NOON)
+
+    status = after(before=before, known=facts(now=LATER))
+
+    assert status.history == ()
+    assert status.phase_since == NOON
+
+
+def test_what_pods_do_by_themselves_is_not_put_down_to_anybody() -> None:
+    """Nobody changed the spec between Deploying and Online."""
+    status = after(ONLINE, before=AgentStatus(phase=Phase.DEPLOYING))
+
+    assert status.history[-1].triggered_by == "agentherd"
+
+
+def test_a_mode_is_put_down_to_whoever_set_it() -> None:
+    """Also when its pods took a while to go, and the spec was observed long before."""
+    verdict = Verdict(Phase.OFFLINE, Reason.OFFLINE, "x", done=True)
+
+    status = after(verdict, before=AgentStatus(phase=Phase.ONLINE))
+
+    assert status.history[-1].triggered_by == "kubectl"
+
+
+def test_an_unknown_writer_is_not_left_empty() -> None:
+    """managedFields can be missing."""
+    status = after(seen={"writer": ""}, known=facts(observed=False))
+
+    assert status.history[-1].triggered_by == "agentherd"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "spec", "reason"),
+    [
+        (
+            Verdict(Phase.OFFLINE, Reason.OFFLINE, "x"),
+            {"operatingModeReason": "retired"},
+            "retired",
+        ),
+        (Verdict(Phase.OFFLINE, Reason.OFFLINE, "x"), {}, "Offline"),
+        (Verdict(Phase.MAINTENANCE, Reason.MAINTENANCE, "x"), {}, "Scheduled maintenance"),
+        (ONLINE, {"operatingModeReason": "back"}, "AllAvailable"),
+    ],
+    ids=["own words", "none given", "maintenance", "not a mode"],
+)
+def test_history_repeats_the_persons_own_words(
+    verdict: Verdict, spec: dict[str, str], reason: str
+) -> None:
+    """Where there are some; else the reason as it stands everywhere."""
+    assert after(verdict, **spec).history[-1].reason == reason
+
+
+def test_history_is_bounded_by_the_spec() -> None:
+    """The latest stay, also when the limit is made smaller."""
+    entry = Transition(to=Phase.ONLINE, reason="x", triggered_by="x", at=NOON)
+    before = AgentStatus(phase=Phase.ONLINE, history=(entry,) * 5)
+
+    grown = after(CRASH, before=before, historyLimit=3).history
+    same = after(ONLINE, before=before, historyLimit=2).history
+
+    assert [e.to for e in grown] == [Phase.ONLINE, Phase.ONLINE, Phase.ERROR]
+    assert len(same) == 2
+
+
+def test_entering_an_error_counts_it_and_keeps_what_it_was() -> None:
+    """Leaving it forgets nothing."""
+    failed = after(CRASH, before=AgentStatus(phase=Phase.ONLINE, error_count=1))
+    recovered = after(ONLINE, before=failed)
+
+    assert failed.error_count == recovered.error_count == 2
+    assert recovered.last_error is not None
+    assert (recovered.last_error.reason, recovered.last_error.message) == ("Crashing", "it crashed")
+
+
+def test_staying_in_an_error_counts_nothing_and_keeps_its_time() -> None:
+    """A new wording is not a new error."""
+    failed = after(CRASH)
+
+    again = after(replace(CRASH, message="twice"), before=failed, known=facts(now=LATER))
+
+    assert again.error_count == 1
+    assert again.last_error is not None
+    assert (again.last_error.at, again.last_error.message) == (NOON, "twice")
+
+
+def test_another_reason_is_another_error() -> None:
+    """It has a time of its own, though the Agent has entered Error only once."""
+    failed = after(CRASH)
+    other = Verdict(Phase.ERROR, Reason.OUT_OF_MEMORY, "too much")
+
+    again = after(other, before=failed, known=facts(now=LATER))
+
+    assert again.error_count == 1
+    assert again.last_error is not None
+    assert again.last_error.at == LATER
+
+
+def test_config_is_counted_from_one() -> None:
+    """Whichever way it reaches the pods."""
+    status = after(config={"a": "1"})
+
+    assert status.config_version == 1
+    assert status.config_hash == digest({"a": "1"})
+    assert [(r.version, r.at) for r in status.config_history] == [(1, NOON)]
+
+
+def test_an_agent_without_config_has_no_version_of_it() -> None:
+    """Until it gets one; from then on removing it is a version too."""
+    none = after()
+    some = after(before=none, config={"a": "1"})
+    removed = after(before=some)
+
+    assert none.config_version is None
+    assert removed.config_version == 2
+
+
+def test_the_same_config_stays_the_same_version() -> None:
+    """Deciding again counts nothing."""
+    once = after(config={"a": "1"})
+
+    assert after(before=once, config={"a": "1"}).config_history == once.config_history
+
+
+def test_the_history_of_configs_is_bounded() -> None:
+    """Ten are enough to see what happened."""
+    records = tuple(ConfigRecord(version=v, hash=str(v), at=NOON) for v in range(1, 11))
+    before = AgentStatus(config_version=10, config_hash="10", config_history=records)
+
+    history = after(before=before, config={"a": "1"}).config_history
+
+    assert [record.version for record in history] == list(range(2, 12))
+
+
+def test_a_status_that_does_not_differ_is_not_written() -> None:
+    """A settled fleet costs no request."""
+    status = after()
+
+    assert write_status(status, status.model_copy()) is None
+
+
+def reason_of(status: AgentStatus, reason: str) -> tuple[Condition, ...]:
+    return tuple(c.model_copy(update={"reason": reason}) for c in status.conditions)
+
+
+@pytest.mark.parametrize(
+    ("change", "urgent"),
+    [
+        ({"replicas": 3}, False),
+        ({"ready_replicas": 3}, False),
+        ({"config_version": 9}, False),
+        ({"phase": Phase.ERROR}, True),
+        ({"observed_generation": 9}, True),
+        ({"stable_revision": "x"}, True),
+        ({"target_revision": "x"}, True),
+        ({"config_hash": "x"}, True),
+        ({"conditions": reason_of(after(), "Other")}, True),
+        ({"conditions": ()}, True),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_only_counters_and_wordings_may_wait(change: dict[str, Any], *, urgent: bool) -> None:
+    """Everything that somebody may be waiting for is written at once."""
+    write = write_status(after(), after().model_copy(update=change))
+
+    assert write is not None
+    assert write.urgent is urgent
+
+
+def test_a_status_is_written_as_json_without_empty_fields() -> None:
+    """What is absent is removed by the next server-side apply."""
+    write = write_status(AgentStatus(), after(known=facts(phase=None)))
+
+    assert write is not None
+    assert write.status["phaseSince"] == "2026-11-21T12:00:00Z"
+    assert "lastError" not in write.status

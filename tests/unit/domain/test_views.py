@@ -1,0 +1,170 @@
+"""A view keeps of an object what the rules ask for, and knows who has been at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentherd.domain.kinds import CONTROLLER_REVISION, POD, REPLICA_SET, SERVICE
+from agentherd.domain.reasons import Reason
+from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView, last_writer, view
+
+OWNER = {"uid": "uid-of-greeter", "controller": True}
+
+
+def raw(*entries: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    metadata = {
+        "namespace": "default",
+        "name": "greeter-1",
+        "uid": "u1",
+        "resourceVersion": "42",
+        "generation": 2,
+        "creationTimestamp": "2026-11-21T12:00:00Z",
+        "labels": {"agentherd.dev/agent": "greeter", "agentherd.dev/revision": "1"},
+        "annotations": {"agentherd.dev/applied": "abc", "agentherd.dev/config": "c1"},
+        "ownerReferences": [{"uid": "other"}, OWNER],
+        "managedFields": list(entries),
+    }
+    return {"metadata": metadata | fields.pop("metadata", {}), **fields}
+
+
+def entry(manager: str, second: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "manager": manager,
+        "operation": "Apply",
+        "time": f"2026-11-21T12:00:{second:02}Z",
+    } | fields
+
+
+def test_a_child_keeps_its_identity_and_whose_it_is() -> None:
+    """The owner is the controller, not just any owner."""
+    child = Child.of(raw())
+
+    assert (child.uid, child.version, child.agent) == ("u1", 42, "greeter")
+    assert (child.owner, child.applied, child.deleting) == ("uid-of-greeter", "abc", False)
+
+
+def test_a_bare_object_has_a_view_too() -> None:
+    """Labels, annotations and owners may have been taken away by anybody."""
+    bare = {"namespace": "n", "name": "x", "uid": "u", "resourceVersion": "1"}
+
+    child = Child.of({"metadata": bare | {"deletionTimestamp": "2026-11-21T12:00:00Z"}})
+
+    assert (child.agent, child.owner, child.applied) == ("", None, "")
+    assert child.deleting
+
+
+@pytest.mark.parametrize(
+    ("entries", "touched"),
+    [
+        ([entry("agentherd", 5)], False),
+        ([entry("agentherd", 5), entry("kubectl", 6)], True),
+        ([entry("agentherd", 5), entry("kubectl", 4)], False),
+        ([entry("agentherd", 5), entry("kubectl", 5)], True),
+        ([entry("agentherd", 5), entry("agentherd-scale", 6)], False),
+        ([entry("agentherd", 5), entry("kubelet", 6, subresource="status")], False),
+        ([entry("agentherd", 5), entry("hpa", 6, subresource="scale")], True),
+        ([], False),
+    ],
+    ids=["ours", "after us", "before us", "same second", "our scaling", "status", "scale", "none"],
+)
+def test_touched_means_another_writer_since_our_last_apply(
+    entries: list[dict[str, Any]], *, touched: bool
+) -> None:
+    """Stamps have whole seconds: in doubt it counts, at the price of one apply for nothing."""
+    assert Child.of(raw(*entries)).touched is touched
+
+
+@pytest.mark.parametrize(
+    ("entries", "writer"),
+    [
+        ([], ""),
+        ([entry("kubectl", 1), entry("argocd", 2)], "argocd"),
+        ([entry("kubectl", 1), entry("agentherd-status", 9, subresource="status")], "kubectl"),
+        (
+            [
+                entry("suspender", 1, fieldsV1={"f:spec": {"f:operatingMode": {}}}),
+                entry("zzz", 1, fieldsV1={"f:metadata": {}}),
+            ],
+            "suspender",
+        ),
+    ],
+    ids=["unknown", "the latest", "status left aside", "the mode decides within a second"],
+)
+def test_the_last_writer_is_read_from_managed_fields(
+    entries: list[dict[str, Any]], writer: str
+) -> None:
+    """It is the one who is named in the history."""
+    assert last_writer(raw(*entries)) == writer
+
+
+def test_a_replica_set_tells_its_counts() -> None:
+    """What is missing is 0, except for what is wanted, which is 1 by default."""
+    status = {"replicas": 3, "readyReplicas": 2, "availableReplicas": 1, "observedGeneration": 2}
+
+    full = ReplicaSetView.of(raw(spec={"replicas": 4}, status=status))
+    fresh = ReplicaSetView.of(raw(spec={}))
+
+    assert (full.wanted, full.replicas, full.ready, full.available) == (4, 3, 2, 1)
+    assert (fresh.wanted, fresh.replicas, fresh.revision) == (1, 0, "1")
+
+
+@pytest.mark.parametrize(("observed", "current"), [(1, False), (2, True), (3, True)])
+def test_counts_are_current_when_they_are_of_the_spec_as_it_stands(
+    observed: int, *, current: bool
+) -> None:
+    """The ReplicaSet controller says which generation it has seen."""
+    seen = ReplicaSetView.of(raw(spec={}, status={"observedGeneration": observed}))
+
+    assert seen.current is current
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("pods is forbidden: exceeded quota: small", Reason.QUOTA_EXCEEDED),
+        ('admission webhook "x" denied the request', Reason.PODS_REFUSED),
+    ],
+)
+def test_pods_that_are_refused_are_a_fault_of_the_replica_set(message: str, reason: Reason) -> None:
+    """There is no pod that could tell it."""
+    failure = {"type": "ReplicaFailure", "status": "True", "message": message}
+
+    fault = ReplicaSetView.of(raw(spec={}, status={"conditions": [failure]})).fault
+
+    assert fault is not None
+    assert (fault.reason, fault.message) == (reason, message)
+
+
+def test_a_refusal_that_is_over_is_no_fault() -> None:
+    """The condition stays with status False, or is gone."""
+    over = {"type": "ReplicaFailure", "status": "False"}
+
+    assert ReplicaSetView.of(raw(spec={}, status={"conditions": [over]})).fault is None
+
+
+def test_a_pod_tells_readiness_age_config_and_fault() -> None:
+    """All that is asked of a pod."""
+    status = {"phase": "Failed", "conditions": [{"type": "Ready", "status": "True"}]}
+
+    pod = PodView.of(raw(status=status))
+
+    assert pod.ready
+    assert (pod.created, pod.config) == ("2026-11-21T12:00:00Z", "c1")
+    assert pod.fault is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        (CONTROLLER_REVISION, {"revision": 3}, RevisionView),
+        (POD, {}, PodView),
+        (REPLICA_SET, {"spec": {}}, ReplicaSetView),
+        (SERVICE, {}, Child),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_every_kind_has_its_view(kind: Any, fields: dict[str, Any], expected: type[Child]) -> None:
+    """Kinds of which nothing more is asked are plain children."""
+    assert type(view(kind, raw(**fields))) is expected
