@@ -293,6 +293,9 @@ def _error(
             return Expired(message)
         case 429:
             return Throttled(message, retry_after=_retry_after(headers))
+        case 500 if "typed patch object" in message:
+            # Of a field that the kind does not have, server-side apply tells in this way.
+            return Invalid(message)
         case _ if status >= 500:
             return Unreachable(message, retry_after=_retry_after(headers))
         case _:

@@ -113,9 +113,10 @@ class Elector:
             return
         spec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            await self._gateway.replace(LEASE, {**self._lease, "spec": spec})
-        except AgentherdError as error:
-            log.warning("the Lease %s is not given back: %s", self._key, error)
+            async with asyncio.timeout(PERIOD):
+                await self._gateway.replace(LEASE, {**self._lease, "spec": spec})
+        except (AgentherdError, TimeoutError) as error:
+            log.warning("the Lease %s is not given back: %s", self._key, error or "timeout")
 
     async def _try(self) -> bool:
         loop = asyncio.get_running_loop()
