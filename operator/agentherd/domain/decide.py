@@ -84,7 +84,7 @@ def decide(seen: AgentObservation, now: datetime) -> Plan:
         verdict = Verdict(Phase.ERROR, Reason.DEPENDENCY_CYCLE, message)
     status = next_status(seen, facts, verdict, rollout, target=revision.hash)
     intents = [
-        *_children(seen, revision, rollout, manifest),
+        *_children(seen, revision, rollout, manifest, stable=status.stable_revision),
         *_annotated_pods(seen, status),
         *_obsolete(seen, revision, status),
     ]
@@ -186,7 +186,12 @@ def _wake_at(seen: AgentObservation, facts: Facts, now: datetime) -> datetime | 
 
 
 def _children(
-    seen: AgentObservation, revision: Revision, rollout: Rollout, pods: Manifest | None
+    seen: AgentObservation,
+    revision: Revision,
+    rollout: Rollout,
+    pods: Manifest | None,
+    *,
+    stable: str | None,
 ) -> Iterator[Apply | Delete | Scale]:
     agent = seen.agent
     name = agent.metadata.name
@@ -195,7 +200,7 @@ def _children(
     )
     account = children.service_account(agent)
     yield from _keep(seen, SERVICE_ACCOUNT, companion_name(name), account, seen.service_accounts)
-    yield from _config_map(seen, revision)
+    yield from _config_map(seen, revision, stable=stable)
     if pods is not None:
         number = revision_number(revision.hash, seen.revisions.values())
         record = children.controller_revision(agent, revision, number)
@@ -246,14 +251,18 @@ def _keep(
     )
 
 
-def _config_map(seen: AgentObservation, revision: Revision) -> Iterator[Apply | Delete]:
+def _config_map(
+    seen: AgentObservation, revision: Revision, *, stable: str | None
+) -> Iterator[Apply | Delete]:
+    """The config of the wanted revision; the shared one goes once no pod can mount it any more."""
     agent = seen.agent
     manifest = children.config_map(agent, revision)
     in_place = companion_name(agent.metadata.name)
     if manifest is not None:
         yield from _keep(seen, CONFIG_MAP, manifest["metadata"]["name"], manifest, seen.config_maps)
     unused = agent.spec.config_update is not ConfigUpdate.IN_PLACE or manifest is None
-    if unused and agent.status.stable_revision == revision.hash:
+    others = (view for view in _own_sets(seen) if view.revision != revision.hash)
+    if unused and stable == revision.hash and not any(v.replicas or v.wanted for v in others):
         yield from _keep(seen, CONFIG_MAP, in_place, None, seen.config_maps)
 
 
