@@ -7,7 +7,7 @@ killed. `FakeTimeLoop` jumps to the next timer instead of waiting for it.
 
 from tests.twin.cluster import Killed, Request, Twin
 from tests.twin.controllers import Controllers
-from tests.twin.fake_time import FakeTimeLoop
+from tests.twin.fake_time import FakeTimeLoop, in_fake_time
 from tests.twin.rig import Rig
 from tests.twin.samples import NOON, agent, raw_agent
 
@@ -20,5 +20,6 @@ __all__ = [
     "Rig",
     "Twin",
     "agent",
+    "in_fake_time",
     "raw_agent",
 ]

@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Final, Literal
 
-from tests.twin.merging import Raw, copied, merged, without
+from tests.twin.merging import Raw, copied, merged, owned, still_owned, without
 from tests.twin.samples import NOON
 
 from agentherd.cluster import Page, WatchEvent
@@ -90,10 +90,17 @@ class Twin:
         return [key.name for key in sorted(self._objects[kind])]
 
     def news(
-        self, kind: Kind, since: int, *, namespace: str | None = None, selector: str = ""
+        self,
+        kind: Kind,
+        since: int,
+        *,
+        namespace: str | None = None,
+        selector: str = "",
+        fields: str = "",
     ) -> list[WatchEvent]:
         """What a watch of a kind is told of the changes after version `since`."""
-        events = (_event(c, kind, namespace, selector) for c in self._changes if c.version > since)
+        selection = (namespace, selector, fields)
+        events = (_event(c, kind, selection) for c in self._changes if c.version > since)
         return [event for event in events if event is not None]
 
     def expire(self) -> None:
@@ -119,7 +126,7 @@ class Twin:
         """Create or replace an object."""
         key = key_of(raw)
         known = self._objects[kind].get(key)
-        return self._store(kind, key, known, dict(raw), manager=manager, fields=raw.get("spec"))
+        return self._store(kind, key, known, dict(raw), manager=manager, fields=_payload(raw))
 
     def edit(
         self,
@@ -135,8 +142,7 @@ class Twin:
         known = self._objects[kind][key]
         after = merged(known, patch)
         sub = "status" if set(patch) == {"status"} else ""
-        fields = patch.get("spec")
-        return self._store(kind, key, known, after, manager=manager, fields=fields, subresource=sub)
+        return self._store(kind, key, known, after, manager=manager, fields=patch, subresource=sub)
 
     def remove(self, kind: Kind, name: str, *, namespace: str = "default") -> None:
         """Delete an object at once."""
@@ -163,6 +169,7 @@ class Twin:
         *,
         namespace: str | None = None,
         selector: str = "",
+        fields: str = "",
         metadata_only: bool = False,
     ) -> AsyncIterator[Page]:
         """Read all objects of a kind, page by page."""
@@ -172,13 +179,19 @@ class Twin:
         found = [
             {"metadata": raw["metadata"]} if metadata_only else raw
             for raw in self.all(kind)
-            if _selected(raw, namespace, selector)
+            if _selected(raw, namespace, selector, fields)
         ]
         for start in range(0, len(found) or 1, self._page_size):
             yield Page(found[start : start + self._page_size], version)
 
     async def watch(
-        self, kind: Kind, *, version: str, namespace: str | None = None, selector: str = ""
+        self,
+        kind: Kind,
+        *,
+        version: str,
+        namespace: str | None = None,
+        selector: str = "",
+        fields: str = "",
     ) -> AsyncIterator[WatchEvent]:
         """Follow the changes of a kind since `version`."""
         self._reading(Request("WATCH", kind, Key(namespace or "", "")))
@@ -187,7 +200,7 @@ class Twin:
             news = self._news
             if seen < self._compacted:
                 raise Expired("too old resource version")
-            events = self.news(kind, seen, namespace=namespace, selector=selector)
+            events = self.news(kind, seen, namespace=namespace, selector=selector, fields=fields)
             seen = self._version
             for event in events:
                 yield event
@@ -299,7 +312,14 @@ class Twin:
         after["metadata"] = {**after.get("metadata", {}), "uid": live_uid}
         self._applied[ours] = copied(fields)
         return self._store(
-            kind, key, known, after, manager=manager, operation="Apply", subresource=subresource
+            kind,
+            key,
+            known,
+            after,
+            manager=manager,
+            operation="Apply",
+            subresource=subresource,
+            fields=_payload(fields),
         )
 
     def _store(
@@ -312,7 +332,7 @@ class Twin:
         manager: str,
         operation: str = "Update",
         subresource: str = "",
-        fields: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any],
     ) -> Raw:
         after = copied(after)
         metadata = after["metadata"]
@@ -329,11 +349,11 @@ class Twin:
             metadata["generation"] = old["generation"] + (known.get("spec") != after.get("spec"))
         metadata["resourceVersion"] = str(self._version)
         entry: Raw = {"manager": manager, "operation": operation, "time": self.stamp()}
-        entry["fieldsV1"] = {"f:spec": {f"f:{name}": {} for name in fields or ()}}
+        entry["fieldsV1"] = owned(fields)
         if subresource:
             entry["subresource"] = subresource
         metadata["managedFields"] = [
-            e
+            e | {"fieldsV1": still_owned(e["fieldsV1"], known or {}, after)}
             for e in (known or {"metadata": {}})["metadata"].get("managedFields", ())
             if (e["manager"], e["operation"], e.get("subresource", ""))
             != (manager, operation, subresource)
@@ -360,27 +380,50 @@ def _bare(raw: Mapping[str, Any]) -> Raw:
     return {**raw, "metadata": metadata}
 
 
+def _payload(raw: Mapping[str, Any]) -> Raw:
+    """What a writer owns of the object it sends."""
+    own = {k: v for k, v in raw.items() if k not in {"apiVersion", "kind", "metadata"}}
+    metadata = raw.get("metadata", {})
+    named = {k: metadata[k] for k in ("labels", "annotations", "ownerReferences") if k in metadata}
+    return own | ({"metadata": named} if named else {})
+
+
 def key_of(raw: Mapping[str, Any]) -> Key:
     """The address of an object."""
     return Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
 
 
-def _selected(raw: Mapping[str, Any] | None, namespace: str | None, selector: str) -> bool:
+Selection = tuple[str | None, str, str]
+
+
+def _selected(
+    raw: Mapping[str, Any] | None, namespace: str | None, selector: str, fields: str
+) -> bool:
     if raw is None or namespace not in {None, raw["metadata"]["namespace"]}:
         return False
-    label, _, value = selector.partition("=")
-    return not selector or raw["metadata"].get("labels", {}).get(label) == value
+    labels = raw["metadata"].get("labels", {})
+    wanted = [term.split("=") for term in selector.split(",") if term]
+    return all(labels.get(label) == value for label, value in wanted) and all(
+        _at(raw, path) == value for path, value in (t.split("=") for t in fields.split(",") if t)
+    )
 
 
-def _event(change: _Change, kind: Kind, namespace: str | None, selector: str) -> WatchEvent | None:
+def _at(raw: Mapping[str, Any], path: str) -> Any:
+    found: Any = raw
+    for name in path.split("."):
+        found = found.get(name, {})
+    return found
+
+
+def _event(change: _Change, kind: Kind, selection: Selection) -> WatchEvent | None:
     """What a watch is told; an object that leaves the selection counts as deleted."""
     version = {"resourceVersion": str(change.version)}
     if change.kind is None:
         return WatchEvent("BOOKMARK", {"metadata": version})
     if change.kind != kind:
         return None
-    was = _selected(change.before, namespace, selector)
-    if _selected(change.after, namespace, selector):
+    was = _selected(change.before, *selection)
+    if _selected(change.after, *selection):
         return WatchEvent("MODIFIED" if was else "ADDED", copied(change.after or {}))
     if was and change.before is not None:
         last = copied(change.after or change.before)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 STUCK_AFTER = 5.0
 """Real seconds without an event or a timer after which nothing is going to happen any more."""
+
+
+def in_fake_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run something to its end in a loop of its own."""
+    with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
+        return runner.run(main())
 
 
 class FakeTimeLoop(asyncio.SelectorEventLoop):

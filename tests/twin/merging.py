@@ -47,3 +47,25 @@ def without(
             below = [o[name] for o in others if isinstance(o.get(name), Mapping)]
             result[name] = without(result[name], value, kept, below)
     return result
+
+
+def owned(fields: Mapping[str, Any]) -> Raw:
+    """The names of fields in the form of `fieldsV1`."""
+    return {
+        f"f:{name}": owned(value) if isinstance(value, Mapping) else {}
+        for name, value in fields.items()
+    }
+
+
+def still_owned(names: Mapping[str, Any], before: Any, after: Any) -> Raw:
+    """What an owner keeps of its fields when somebody else writes: those that stay as they are."""
+    kept: Raw = {}
+    for name, below in names.items():
+        old, new = (
+            each.get(name[2:]) if isinstance(each, Mapping) else None for each in (before, after)
+        )
+        if below and isinstance(new, Mapping):
+            kept[name] = still_owned(below, old, new)
+        elif new is not None and old == new:
+            kept[name] = below
+    return kept

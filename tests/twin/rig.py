@@ -18,11 +18,20 @@ from tests.twin.samples import NOON
 
 from agentherd.domain.decide import decide
 from agentherd.domain.errors import TransientError
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, MANAGED_BY, MANAGED_BY_LABEL, Key
+from agentherd.domain.kinds import (
+    AGENT,
+    CHILD_KINDS,
+    KUBELET_EVENT,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    POD,
+    Key,
+)
+from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Plan
 from agentherd.engine.applier import Applier
 from agentherd.engine.metrics import Metrics
-from agentherd.engine.mounts import MountFailures
+from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
 from agentherd.engine.observe import agent_observer
 from agentherd.engine.reconciler import GATHER_SECONDS, Reconciler
 from agentherd.engine.recorder import Recorder
@@ -57,7 +66,8 @@ class Rig:
         self.twin = twin
         self.controllers = controllers or Controllers(twin)
         self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
-        self.observe = agent_observer(self.store, MountFailures(wake=lambda _pod: None))
+        self.mounts = MountFailures(wake=lambda pod: self.store.wake_owner(POD, pod))
+        self.observe = agent_observer(self.store, self.mounts)
         recorder = Recorder(twin, identity="rig", clock=loop_clock)
         self.reconciler = Reconciler(
             AGENT,
@@ -107,11 +117,15 @@ class Rig:
                     return
         raise AssertionError(f"something changes after {ROUNDS} rounds still")
 
-    def plan(self, name: str = "greeter") -> Plan:
-        """What would be done now."""
+    def seen(self, name: str = "greeter") -> AgentObservation:
+        """What is seen of an Agent now."""
         seen = self.observe(Key("default", name), {})
         assert seen is not None
-        return decide(seen, loop_clock())
+        return seen
+
+    def plan(self, name: str = "greeter") -> Plan:
+        """What would be done now."""
+        return decide(self.seen(name), loop_clock())
 
     def _follow(self, since: int) -> None:
         for kind in CHILD_KINDS:
@@ -122,6 +136,8 @@ class Rig:
                     self.store.drop(kind, key, int(metadata["resourceVersion"]))
                 else:
                     self.store.put(kind, event.object)
+        for event in self.twin.news(KUBELET_EVENT, since, fields=MOUNT_EVENTS):
+            self.mounts.put(KUBELET_EVENT, event.object)
         for event in self.twin.news(AGENT, since):
             metadata = event.object["metadata"]
             if event.type == "DELETED":

@@ -68,7 +68,8 @@ def pod_view(name: str, **fields: Any) -> PodView:
     created = (NOON - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return PodView(
         **_child(name)
-        | {"revision": "", "ready": True, "created": created, "config": "", "fault": None}
+        | {"revision": "", "ready": True, "creating": False, "created": created, "config": ""}
+        | {"fault": None}
         | fields
     )
 

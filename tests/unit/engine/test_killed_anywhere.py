@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.twin import Controllers, FakeTimeLoop, Killed, Rig, Twin, raw_agent
+from tests.twin import Controllers, Killed, Rig, Twin, in_fake_time, raw_agent
 from tests.twin.cluster import When
 from tests.twin.rig import loop_clock
 
@@ -72,18 +71,13 @@ def tellings(twin: Twin) -> Counter[str]:
     return told
 
 
-def in_a_new_loop(life: Callable[[], Any]) -> Any:
-    with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
-        return runner.run(life())
-
-
 async def undisturbed() -> Twin:
     twin = Twin(loop_clock)
     await live(twin)
     return twin
 
 
-UNDISTURBED: Twin = in_a_new_loop(undisturbed)
+UNDISTURBED: Twin = in_fake_time(undisturbed)
 KILLS = [
     pytest.param(number, when, id=f"{when} write {number}")
     for number in range(1, UNDISTURBED.writes + 1)
