@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -32,11 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         soak_minutes=chosen.soak,
         only_burst=chosen.only_burst,
         profile=chosen.profile,
-        log=chosen.json.parent / "operator.log",
+        json=chosen.json,
     )
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     results = asyncio.run(run(options))
-    chosen.json.write_text(json.dumps(results, indent=2) + "\n")
     print(table(results))
     print(f"\nall figures: {chosen.json}", file=sys.stderr)
     return 0

@@ -73,7 +73,8 @@ async def by_bare_client(client: Client, namespace: str, count: int) -> Burst:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    await process.stdout.readline()  # it is ready
+    if await process.stdout.readline() != b"ready\n":
+        raise RuntimeError("the bare client did not start; its error is above")
     processes = cluster_processes()
     before_cpu = cpu_of(processes)
     lines = process.stdin

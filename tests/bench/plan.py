@@ -8,6 +8,7 @@ burst's Agents stay for what needs a settled fleet.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import sys
@@ -45,7 +46,16 @@ class Options:
     soak_minutes: float
     only_burst: bool
     profile: Path | None
-    log: Path
+    json: Path
+
+    @property
+    def log(self) -> Path:
+        """What the operator says."""
+        return self.json.parent / "operator.log"
+
+    def store(self, results: Mapping[str, Any]) -> None:
+        """Keep what there is so far; a run takes a while."""
+        self.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 async def run(options: Options) -> dict[str, Any]:
@@ -62,6 +72,7 @@ async def run(options: Options) -> dict[str, Any]:
             _say(f"burst {number + 1} of {options.repeat}")
             last = number == options.repeat - 1
             results["bursts"].append(await _burst(client, options, results, stay=last))
+            options.store(results)
         for namespace in (BARE, OPERATED, DEPLOYED):
             await client.send("DELETE", NAMESPACE.path(None, namespace))
     return results
@@ -102,6 +113,9 @@ async def _burst(
 ) -> Mapping[str, object]:
     """One burst of each kind; with `stay` also all that needs the settled fleet."""
     count = options.agents
+    deployed = await burst.of_deployments(client, DEPLOYED, count)
+    _say(f"  Deployments: written {deployed.written:.1f} s, ready {deployed.ready:.1f} s")
+    await fleet.clear(client, DEPLOYED)
     bare = await burst.by_bare_client(client, BARE, count)
     _say(f"  bare client: written {bare.written:.1f} s, ready {bare.ready:.1f} s")
     await fleet.clear(client, BARE)
@@ -110,37 +124,37 @@ async def _burst(
         operated = await burst.by_operator(client, subject, OPERATED, count)
         full = subject.resident_mb
         _say(f"  operator: written {operated.written:.1f} s, ready {operated.ready:.1f} s")
+        figures = {
+            "bare": bare.result(),
+            "operator": operated.result(),
+            "deployments": deployed.result(),
+            "resident_mb": {"empty": round(empty, 1), "full": round(full, 1)},
+        }
+        options.store(results | {"bursts": [*results["bursts"], figures]})
         if stay and not options.only_burst:
-            results |= await _settled(client, subject, options)
+            await _settled(client, subject, options, results)
     await fleet.clear(client, OPERATED)
-    deployed = await burst.of_deployments(client, DEPLOYED, count)
-    _say(f"  Deployments: written {deployed.written:.1f} s, ready {deployed.ready:.1f} s")
-    await fleet.clear(client, DEPLOYED)
-    return {
-        "bare": bare.result(),
-        "operator": operated.result(),
-        "deployments": deployed.result(),
-        "resident_mb": {"empty": round(empty, 1), "full": round(full, 1)},
-    }
+    return figures
 
 
-async def _settled(client: Client, subject: Operator, options: Options) -> dict[str, Any]:
+async def _settled(
+    client: Client, subject: Operator, options: Options, results: dict[str, Any]
+) -> None:
     _say(f"idle for {options.idle_seconds:.0f} s")
-    found: dict[str, Any] = {"idle": await idle(client, subject, options.idle_seconds)}
-    found["resident_settled_mb"] = round(subject.resident_mb, 1)
+    results["idle"] = await idle(client, subject, options.idle_seconds)
+    results["resident_settled_mb"] = round(subject.resident_mb, 1)
     _say("changes at a steady rate")
-    found["latency"] = await transitions(
+    results["latency"] = await transitions(
         client, subject, OPERATED, count=min(400, options.agents), rate=RATE
     )
     if options.rounds:
         _say(f"{options.rounds} changes of the whole fleet")
-        found["rounds"] = await changes(
+        results["rounds"] = await changes(
             client, subject, OPERATED, count=options.agents, rounds=options.rounds
         )
     if options.soak_minutes:
         _say(f"idle for {options.soak_minutes:.0f} minutes")
-        found["soak"] = await soak(subject, options.soak_minutes)
-    return found
+        results["soak"] = await soak(subject, options.soak_minutes)
 
 
 _STARTED = time.monotonic()
