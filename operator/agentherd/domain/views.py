@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, Final, Self
 
 from agentherd.domain.faults import Fault, is_creating, pod_fault
@@ -164,12 +165,13 @@ def _common(raw: Raw) -> dict[str, Any]:
     metadata = raw["metadata"]
     owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
     return {
-        "namespace": metadata["namespace"],
+        # What all children of an Agent share is kept once; every object brings its own copy.
+        "namespace": intern(metadata["namespace"]),
         "name": metadata["name"],
         "uid": metadata["uid"],
         "version": int(metadata["resourceVersion"]),
-        "agent": _label(raw, AGENT_LABEL),
-        "owner": owner["uid"] if owner else None,
+        "agent": intern(_label(raw, AGENT_LABEL)),
+        "owner": intern(owner["uid"]) if owner else None,
         "applied": metadata.get("annotations", {}).get(APPLIED_ANNOTATION, ""),
         "touched": _touched(metadata),
         "deleting": "deletionTimestamp" in metadata,
@@ -185,7 +187,7 @@ def _label(raw: Raw, label: str) -> str:
 def _revision(raw: Raw) -> str:
     """The revision by the object's name, which nobody can take away as they can a label."""
     name: str = raw["metadata"]["name"]
-    return name.rpartition("-")[2]
+    return intern(name.rpartition("-")[2])
 
 
 def _touched(metadata: Mapping[str, Any]) -> bool:
