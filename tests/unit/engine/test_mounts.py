@@ -1,54 +1,70 @@
-"""What counts as a volume that cannot be mounted."""
+"""What the kubelet cannot mount is told by its Events alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from agentherd.domain.kinds import KUBELET_EVENT, Key
 from agentherd.engine.mounts import REPEATEDLY, MountFailures
 
-MISSING = 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found'
-BUSY = 'MountVolume.SetUp failed for volume "config" : failed to sync configmap cache'
+POD = Key("default", "greeter-1-x")
+EVENT = Key("default", "greeter-1-x.1")
 
 
-def event(name: str, message: str, *, count: int = 1) -> dict[str, Any]:
+def event(message: str, *, count: int | None = None) -> dict[str, Any]:
     return {
-        "metadata": {"namespace": "team", "name": name},
-        "involvedObject": {"name": "pod", "uid": "pod-uid"},
+        "metadata": {"namespace": "default", "name": EVENT.name},
+        "involvedObject": {"kind": "Pod", "name": POD.name, "uid": "u1"},
         "message": message,
         "count": count,
     }
 
 
-def test_what_is_missing_is_told_at_once() -> None:
-    """A ConfigMap or Secret that does not exist will not appear by itself."""
-    woken: list[Key] = []
-    mounts = MountFailures(woken.append)
-
-    mounts.put(KUBELET_EVENT, event("e", MISSING))
-
-    assert mounts.message("pod-uid") == MISSING
-    assert woken == [Key("team", "pod")]
+@pytest.fixture
+def woken() -> list[Key]:
+    return []
 
 
-def test_what_exists_has_to_fail_repeatedly() -> None:
-    """A busy kubelet fails to mount what exists and succeeds a moment later."""
-    woken: list[Key] = []
-    mounts = MountFailures(woken.append)
-
-    mounts.put(KUBELET_EVENT, event("e", BUSY, count=REPEATEDLY - 1))
-    before = mounts.message("pod-uid")
-    mounts.put(KUBELET_EVENT, event("e", BUSY, count=REPEATEDLY))
-
-    assert before is None
-    assert mounts.message("pod-uid") == BUSY
+@pytest.fixture
+def mounts(woken: list[Key]) -> MountFailures:
+    return MountFailures(wake=woken.append)
 
 
-def test_a_forgotten_event_is_forgotten() -> None:
-    """The memory is bounded by what the API server keeps."""
-    mounts = MountFailures(lambda _pod: None)
-    mounts.put(KUBELET_EVENT, event("e", MISSING))
+def test_what_does_not_exist_counts_at_once(mounts: MountFailures, woken: list[Key]) -> None:
+    """It will not come by waiting."""
+    mounts.put(KUBELET_EVENT, event('configmap "x" not found'))
 
-    mounts.replace(KUBELET_EVENT, [], 7, None)
+    assert mounts.message("u1") == 'configmap "x" not found'
+    assert woken == [POD]
 
-    assert mounts.message("pod-uid") is None
+
+@pytest.mark.parametrize(("count", "told"), [(None, False), (REPEATEDLY, True)])
+def test_what_exists_has_to_fail_repeatedly(
+    mounts: MountFailures, *, count: int | None, told: bool
+) -> None:
+    """A busy kubelet succeeds a moment later."""
+    mounts.put(KUBELET_EVENT, event("timed out", count=count))
+
+    assert (mounts.message("u1") is not None) is told
+
+
+def test_an_event_that_the_server_forgets_is_forgotten(mounts: MountFailures) -> None:
+    """Both by a watch and by a list; of another namespace nothing is said."""
+    mounts.put(KUBELET_EVENT, event("x not found"))
+    mounts.replace(KUBELET_EVENT, [], 1, "other")
+    kept = mounts.message("u1")
+
+    mounts.replace(KUBELET_EVENT, [], 1, None)
+    mounts.drop(KUBELET_EVENT, EVENT, 1)
+
+    assert kept == "x not found"
+    assert mounts.message("u1") is None
+
+
+def test_a_list_takes_in_what_it_holds(mounts: MountFailures) -> None:
+    """A new process knows what the old one knew."""
+    mounts.replace(KUBELET_EVENT, [event("x not found")], 1, None)
+
+    assert mounts.message("u1") == "x not found"

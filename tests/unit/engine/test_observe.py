@@ -1,0 +1,123 @@
+"""What is observed of an Agent is what the store knows of it and of those it depends on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.twin import NOON, raw_agent
+
+from agentherd.domain.kinds import KUBELET_EVENT, POD, Key
+from agentherd.domain.plan import Failure, Ref
+from agentherd.domain.reasons import Reason
+from agentherd.engine.mounts import MountFailures
+from agentherd.engine.observe import ObserveAgent, agent_observer
+from agentherd.engine.store import Store
+
+GREETER = Key("default", "greeter")
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(wake=lambda _key: None)
+
+
+@pytest.fixture
+def mounts() -> MountFailures:
+    return MountFailures(wake=lambda _pod: None)
+
+
+@pytest.fixture
+def observe(store: Store, mounts: MountFailures) -> ObserveAgent:
+    return agent_observer(store, mounts)
+
+
+def available(status: str) -> dict[str, Any]:
+    condition = {
+        "type": "Available",
+        "status": status,
+        "lastTransitionTime": "2026-11-21T12:00:00Z",
+        "reason": "X",
+        "message": "",
+    }
+    return {"conditions": [condition]}
+
+
+def test_an_agent_that_is_gone_is_not_observed(observe: ObserveAgent) -> None:
+    """There is nothing to do for it."""
+    assert observe(GREETER, {}) is None
+
+
+def test_dependencies_are_looked_up_by_name(store: Store, observe: ObserveAgent) -> None:
+    """Whether they exist, and whether they serve."""
+    store.put_agent(raw_agent("model", status=available("True")))
+    store.put_agent(raw_agent("store", status=available("False")))
+    store.put_agent(raw_agent(dependsOn=["model", "store", "typo"]))
+
+    seen = observe(GREETER, {})
+
+    assert seen is not None
+    found = [(d.name, d.exists, d.available) for d in seen.dependencies]
+    assert found == [("model", True, True), ("store", True, False), ("typo", False, False)]
+
+
+def test_what_a_dependency_needs_is_found_through_all_of_them(
+    store: Store, observe: ObserveAgent
+) -> None:
+    """A circle of three is a circle; walking it ends."""
+    store.put_agent(raw_agent("a", dependsOn=["b", "nobody"]))
+    store.put_agent(raw_agent("b", dependsOn=["greeter"]))
+    store.put_agent(raw_agent(dependsOn=["a"]))
+
+    seen = observe(GREETER, {})
+
+    assert seen is not None
+    assert seen.dependencies[0].needs == {"a", "b", "greeter", "nobody"}
+
+
+def test_a_refusal_of_an_earlier_spec_does_not_count(store: Store, observe: ObserveAgent) -> None:
+    """What the server refused then may be right now."""
+    store.put_agent(raw_agent(metadata={"generation": 2}))
+    failures = {
+        Ref("Service", name): Failure(
+            reason=Reason.FORBIDDEN, message="", generation=generation, retry_at=NOON
+        )
+        for name, generation in (("old", 1), ("new", 2))
+    }
+
+    seen = observe(GREETER, failures)
+
+    assert seen is not None
+    assert list(seen.failures) == [Ref("Service", "new")]
+
+
+def test_a_pod_that_waits_for_a_volume_says_which(
+    store: Store, mounts: MountFailures, observe: ObserveAgent
+) -> None:
+    """Its own status is silent about it."""
+    creating = {"name": "agent", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    labels = {"agentherd.dev/agent": "greeter"}
+    for name, state in (("a", creating), ("b", {"name": "agent", "state": {"running": {}}})):
+        metadata = {
+            "namespace": "default",
+            "name": name,
+            "uid": name,
+            "resourceVersion": "1",
+            "labels": labels,
+        }
+        store.put(POD, {"metadata": metadata, "status": {"containerStatuses": [state]}})
+        event = {
+            "metadata": {"namespace": "default", "name": f"event-{name}"},
+            "involvedObject": {"uid": name, "name": name},
+            "message": 'secret "x" not found',
+        }
+        mounts.put(KUBELET_EVENT, event)
+    store.put_agent(raw_agent())
+
+    seen = observe(GREETER, {})
+
+    assert seen is not None
+    fault = seen.pods["a"].fault
+    assert fault is not None
+    assert fault.reason is Reason.VOLUME_NOT_MOUNTED
+    assert seen.pods["b"].fault is None
