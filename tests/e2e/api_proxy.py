@@ -122,7 +122,7 @@ class ApiProxy:
         await self._passable.wait()
         watched = request.query.get("watch") in {"1", "true"}
         if watched and int(request.query.get("resourceVersion") or 0) < self._forgotten:
-            return web.json_response(_GONE)
+            return web.Response(text=json.dumps(_GONE) + "\n", content_type="application/json")
         authorization = self._upstream.auth_settings().get("BearerToken")
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         headers.pop("Authorization", None)
@@ -132,7 +132,7 @@ class ApiProxy:
             request.method,
             URL(self._upstream.host + request.raw_path, encoded=True),
             headers=headers,
-            data=await request.read(),
+            data=await request.read() or None,
         ) as upstream:
             kept = {k: v for k, v in upstream.headers.items() if k.lower() not in _HOP}
             response = web.StreamResponse(status=upstream.status, headers=kept)
