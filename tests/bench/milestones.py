@@ -54,16 +54,17 @@ async def watching(
     path = kind.path(namespace)
     version = (await client.read(f"{path}?limit=1"))["metadata"]["resourceVersion"]
 
-    async def follow() -> None:
-        async for event, found in client.watch(path, version):
-            see(event, found)
+    async def follow(since: str) -> None:
+        # The API server drops a watch whose reader is too slow for a moment; go on where it was.
+        while True:
+            async for event, found in client.watch(path, since):
+                since = found["metadata"]["resourceVersion"]
+                see(event, found)
 
-    task = asyncio.create_task(follow(), name=f"watch {kind.plural}")
-    try:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(follow(version), name=f"watch {kind.plural}")
         yield
-    finally:
         task.cancel()
-        await asyncio.wait([task])
 
 
 def reaching(rules: Iterable[tuple[Milestone, Reached]]) -> Callable[[str, Object], None]:
