@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -86,6 +87,7 @@ class Elector:
         self._clock = clock
         self._seen: Sighting | None = None
         self._lease: Mapping[str, Any] | None = None
+        self._renewed = 0.0
         self.contact: float | None = None
         self.turn: float | None = None
 
@@ -96,15 +98,13 @@ class Elector:
         log.info("leading as %s", self._identity)
 
     async def hold(self) -> None:
-        """Renew the Lease; returns when it is lost."""
-        loop = asyncio.get_running_loop()
-        renewed = loop.time()
-        while loop.time() - renewed < RENEW_DEADLINE:
-            await asyncio.sleep(PERIOD)
-            if await self._try():
-                renewed = loop.time()
-            elif self._held_by_other():
-                break
+        """Renew the Lease; returns when it is lost, at the latest at the deadline of a renewal."""
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout_at(self._renewed + RENEW_DEADLINE):
+                    await asyncio.sleep(PERIOD)
+                    if not await self._try() and self._held_by_other():
+                        break
         log.error("the Lease %s is lost", self._key)
 
     async def release(self) -> None:
@@ -120,14 +120,18 @@ class Elector:
 
     async def _try(self) -> bool:
         loop = asyncio.get_running_loop()
-        self.turn = loop.time()
+        self.turn = asked = loop.time()
         try:
             async with asyncio.timeout(RENEW_DEADLINE / 2):
-                return await self._claim(loop)
+                held = await self._claim(loop)
         except (AgentherdError, TimeoutError) as error:
             log.warning("the Lease %s cannot be written: %s", self._key, error or "timeout")
             self._lease = None
             return False
+        if held:
+            # Others count from when they see the renewal, which is after it was asked for.
+            self._renewed = asked
+        return held
 
     async def _claim(self, loop: asyncio.AbstractEventLoop) -> bool:
         if self._lease is None or self._held_by_other():
