@@ -18,12 +18,13 @@ from agentherd.runtime import logs
 from agentherd.runtime.settings import Settings, own_namespace
 
 
-@click.group(context_settings={"auto_envvar_prefix": "AGENTHERD", "show_default": True})
+@click.group(context_settings={"show_default": True})
 def main() -> None:
     """Runs fleets of AI agents on Kubernetes and changes them safely while they work."""
 
 
-@main.command()
+# Said here and not at the group, where click would add the command: AGENTHERD_RUN_HTTP_PORT.
+@main.command(context_settings={"auto_envvar_prefix": "AGENTHERD"})
 @click.option(
     "--namespace",
     "namespaces",
