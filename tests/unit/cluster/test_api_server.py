@@ -1,0 +1,423 @@
+"""What goes over the wire, and what becomes of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from agentherd.cluster import ApiServer, Connection, WatchEvent
+from agentherd.domain.errors import (
+    AgentherdError,
+    Conflict,
+    Expired,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Throttled,
+    Unauthorized,
+    Unreachable,
+)
+from agentherd.domain.kinds import AGENT, POD, SERVICE, Key
+
+GREETER = Key("default", "greeter")
+MANIFEST = {"metadata": {"name": "greeter", "namespace": "default", "uid": "u1"}, "spec": {}}
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Wire:
+    """What was sent, and to whom."""
+
+    answer: Answer
+    requests: list[web.Request] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    observed: list[tuple[str, str, int]] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[tuple[ApiServer, Wire]]:
+    """A server that gives one answer, and the gateway to it."""
+    wire = Wire(answer)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        body = await request.text()
+        wire.requests.append(request)
+        wire.bodies.append(json.loads(body) if body else None)
+        wire.tokens.append(request.headers.get("Authorization", ""))
+        return await wire.answer(request)
+
+    app = web.Application(client_max_size=2**24)
+    app.router.add_route("*", "/{path:.*}", handle)
+    opened: list[Connection] = []
+
+    async with TestServer(app) as server:
+
+        def connect() -> Connection:
+            token = {"Authorization": f"Bearer {len(opened)}"}
+            opened.append(Connection(server=str(server.make_url("")).rstrip("/"), headers=token))
+            return opened[-1]
+
+        def observe(verb: str, kind: str, status: int) -> None:
+            wire.observed.append((verb, kind, status))
+
+        async with ApiServer(connect, observe=observe) as gateway:
+            yield gateway, wire
+
+
+def always(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(body, status=status, headers=headers)
+
+    return answer
+
+
+def streaming(*chunks: bytes) -> Answer:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+        return response
+
+    return answer
+
+
+async def followed(gateway: ApiServer) -> list[WatchEvent]:
+    return [event async for event in gateway.watch(SERVICE, version="7")]
+
+
+def line(kind: str, **fields: Any) -> bytes:
+    return json.dumps({"type": kind, "object": fields}).encode() + b"\n"
+
+
+# Requests
+
+
+@pytest.mark.parametrize(
+    ("call", "method", "target", "content"),
+    [
+        (
+            lambda g: g.get(SERVICE, GREETER),
+            "GET",
+            "/api/v1/namespaces/default/services/greeter",
+            None,
+        ),
+        (
+            lambda g: g.apply(AGENT, MANIFEST, manager="m"),
+            "PATCH",
+            "/apis/agentherd.dev/v1alpha1/namespaces/default/agents/greeter"
+            "?fieldManager=m&force=true&fieldValidation=Strict",
+            "application/apply-patch+yaml",
+        ),
+        (
+            lambda g: g.apply_status(AGENT, MANIFEST, manager="m"),
+            "PATCH",
+            "/apis/agentherd.dev/v1alpha1/namespaces/default/agents/greeter/status"
+            "?fieldManager=m&force=true&fieldValidation=Strict",
+            "application/apply-patch+yaml",
+        ),
+        (
+            lambda g: g.create(SERVICE, MANIFEST),
+            "POST",
+            "/api/v1/namespaces/default/services",
+            "application/json",
+        ),
+        (
+            lambda g: g.replace(SERVICE, MANIFEST),
+            "PUT",
+            "/api/v1/namespaces/default/services/greeter",
+            "application/json",
+        ),
+        (
+            lambda g: g.merge(SERVICE, GREETER, MANIFEST),
+            "PATCH",
+            "/api/v1/namespaces/default/services/greeter",
+            "application/merge-patch+json",
+        ),
+    ],
+    ids=["get", "apply", "apply_status", "create", "replace", "merge"],
+)
+async def test_every_verb_is_one_request(
+    call: Callable[[ApiServer], Awaitable[Any]], method: str, target: str, content: str | None
+) -> None:
+    """As the API server documents it."""
+    async with serving(always({"kind": "Service"})) as (gateway, wire):
+        answer = await call(gateway)
+
+    (request,) = wire.requests
+    assert (request.method, request.path_qs) == (method, target)
+    if content:
+        assert request.headers["Content-Type"] == content
+    assert wire.bodies == [MANIFEST if content else None]
+    assert answer == {"kind": "Service"}
+
+
+async def test_a_deletion_names_the_object_that_was_seen() -> None:
+    """One made anew under its name is left alone."""
+    async with serving(always({})) as (gateway, wire):
+        await gateway.delete(POD, GREETER, uid="u1")
+
+    assert wire.bodies[0]["preconditions"] == {"uid": "u1"}
+
+
+@pytest.mark.parametrize("status", [404, 409])
+async def test_what_is_gone_need_not_be_deleted(status: int) -> None:
+    """That is what was wanted."""
+    async with serving(always({"message": "gone"}, status=status)) as (gateway, wire):
+        await gateway.delete(POD, GREETER, uid="u1")
+
+    assert wire.observed == [("DELETE", "pods", status)]
+
+
+async def test_text_of_all_languages_arrives() -> None:
+    """Prompts are written in them."""
+    async with serving(always({})) as (gateway, wire):
+        await gateway.merge(SERVICE, GREETER, {"prompt": "Grüße 日本語 🤖"})
+
+    assert wire.bodies == [{"prompt": "Grüße 日本語 🤖"}]
+
+
+# Lists
+
+
+async def test_a_list_is_read_page_by_page() -> None:
+    """With the selection on every page."""
+
+    async def pages(request: web.Request) -> web.Response:
+        last = request.query.get("continue") == "more"
+        metadata = {"resourceVersion": "9"} | ({} if last else {"continue": "more"})
+        return web.json_response({"metadata": metadata, "items": [1] if last else None})
+
+    async with serving(pages) as (gateway, wire):
+        found = [
+            page
+            async for page in gateway.list(
+                SERVICE, namespace="default", selector="a=b", fields="reason=X"
+            )
+        ]
+
+    assert [(page.items, page.version) for page in found] == [([], "9"), ([1], "9")]
+    assert {r.query["labelSelector"] for r in wire.requests} == {"a=b"}
+    assert {r.query["fieldSelector"] for r in wire.requests} == {"reason=X"}
+    assert wire.requests[0].path == "/api/v1/namespaces/default/services"
+
+
+async def test_a_list_of_names_asks_for_metadata_alone() -> None:
+    """Ten thousand Agents with their templates are a lot."""
+    async with serving(always({"metadata": {"resourceVersion": "1"}, "items": []})) as (g, wire):
+        async for _ in g.list(AGENT, metadata_only=True):
+            pass
+
+    assert "as=PartialObjectMetadataList" in wire.requests[0].headers["Accept"]
+    assert "labelSelector" not in wire.requests[0].query
+
+
+# Watches
+
+
+async def test_a_watch_tells_its_events_until_it_ends() -> None:
+    """Bookmarks included, from the version that was given."""
+    answer = streaming(line("ADDED", a=1) + line("BOOKMARK", a=2), line("DELETED", a=3))
+
+    async with serving(answer) as (gateway, wire):
+        events = await followed(gateway)
+
+    assert [(e.type, e.object["a"]) for e in events] == [
+        ("ADDED", 1),
+        ("BOOKMARK", 2),
+        ("DELETED", 3),
+    ]
+    query = dict(wire.requests[0].query)
+    assert query == {"watch": "1", "allowWatchBookmarks": "1", "resourceVersion": "7"}
+
+
+async def test_an_object_of_any_size_is_one_event() -> None:
+    """A ConfigMap may hold a megabyte, and a chunk ends anywhere."""
+    big = line("ADDED", text="ä" * 1_500_000)
+    cut = [big[start : start + 70_001] for start in range(0, len(big), 70_001)]
+
+    async with serving(streaming(*cut, line("ADDED", text="next"))) as (gateway, _):
+        events = await followed(gateway)
+
+    assert [len(event.object["text"]) for event in events] == [1_500_000, 4]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(410, Expired), (500, Unreachable)], ids=["expired", "other"]
+)
+async def test_an_error_within_a_watch_is_raised(status: int, error: type[AgentherdError]) -> None:
+    """The answer has begun with 200 long ago."""
+    answer = streaming(line("ADDED", a=1), line("ERROR", code=status, message="too old"))
+
+    async with serving(answer) as (gateway, _):
+        with pytest.raises(error, match="too old"):
+            await followed(gateway)
+
+
+async def test_a_watch_that_breaks_is_unreachable() -> None:
+    """The reflector takes it up again."""
+
+    async def breaking(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(line("ADDED", a=1))
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with serving(breaking) as (gateway, _):
+        with pytest.raises(Unreachable):
+            await followed(gateway)
+
+
+async def test_a_line_that_is_cut_off_is_unreachable() -> None:
+    """Half an event is none."""
+    async with serving(streaming(b'{"type": "ADD\n')) as (gateway, _):
+        with pytest.raises(Unreachable):
+            await followed(gateway)
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, Invalid),
+        (401, Unauthorized),
+        (403, Forbidden),
+        (404, NotFound),
+        (405, Invalid),
+        (409, Conflict),
+        (410, Expired),
+        (413, Invalid),
+        (422, Invalid),
+        (429, Throttled),
+        (500, Unreachable),
+        (503, Unreachable),
+    ],
+)
+async def test_every_status_is_an_error_of_ours(status: int, error: type[AgentherdError]) -> None:
+    """With the server's own words, and counted by its status."""
+    async with serving(always({"message": "the words"}, status=status)) as (gateway, wire):
+        with pytest.raises(error, match="the words"):
+            await gateway.get(SERVICE, GREETER)
+
+    assert wire.observed == [("GET", "services", status)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("<html>bad gateway</html>", "bad gateway"), ("", "HTTP 502"), ("[1]", "1")],
+    ids=["a proxy's page", "nothing", "not an object"],
+)
+async def test_an_error_need_not_be_a_status_object(text: str, said: str) -> None:
+    """Proxies answer too."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text, status=502)
+
+    async with serving(answer) as (gateway, _):
+        with pytest.raises(Unreachable, match=said):
+            await gateway.get(SERVICE, GREETER)
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "expected"),
+    [(429, "7", 7.0), (503, "3", 3.0), (429, "soon", None), (429, None, None)],
+)
+async def test_the_server_may_ask_for_patience(
+    status: int, header: str | None, expected: float | None
+) -> None:
+    """In whole seconds; what is not understood is no wish."""
+    headers = {"Retry-After": header} if header else None
+
+    async with serving(always({"message": "x"}, status=status, headers=headers)) as (gateway, _):
+        with pytest.raises((Throttled, Unreachable)) as raised:
+            await gateway.get(SERVICE, GREETER)
+
+    assert raised.value.retry_after == expected
+
+
+async def test_an_answer_that_is_no_json_is_unreachable() -> None:
+    """Something else than an API server has answered."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="<html>welcome</html>")
+
+    async with serving(answer) as (gateway, _):
+        with pytest.raises(Unreachable):
+            await gateway.get(SERVICE, GREETER)
+
+
+async def test_no_answer_in_time_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known about the write."""
+    defaults = ApiServer._request.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
+    monkeypatch.setitem(defaults, "timeout", aiohttp.ClientTimeout(total=0.05))
+    released = asyncio.Event()
+
+    async def silent(_: web.Request) -> web.Response:
+        await released.wait()
+        return web.json_response({})
+
+    async with serving(silent) as (gateway, wire):
+        try:
+            with pytest.raises(Unreachable, match=r"GET .*greeter"):
+                await gateway.get(SERVICE, GREETER)
+        finally:
+            released.set()
+
+    assert wire.observed == [("GET", "services", 0)]
+
+
+async def test_nobody_there_is_unreachable() -> None:
+    """The connection is refused."""
+    connection = Connection(server="http://127.0.0.1:1")
+
+    async with ApiServer(lambda: connection) as gateway:
+        with pytest.raises(Unreachable):
+            await gateway.get(SERVICE, GREETER)
+
+
+# Credentials
+
+
+async def test_credentials_that_are_not_accepted_are_read_again() -> None:
+    """A service account's token is renewed on disk every hour."""
+
+    async def only_the_second(request: web.Request) -> web.Response:
+        fresh = request.headers["Authorization"] == "Bearer 1"
+        return web.json_response({"message": "who?"}, status=200 if fresh else 401)
+
+    async with serving(only_the_second) as (gateway, wire):
+        with pytest.raises(Unauthorized):
+            await gateway.get(SERVICE, GREETER)
+        await gateway.get(SERVICE, GREETER)
+
+    assert wire.tokens == ["Bearer 0", "Bearer 1"]
+
+
+async def test_the_server_is_told_who_asks() -> None:
+    """The audit log names us."""
+    async with serving(always({})) as (gateway, wire):
+        await gateway.get(SERVICE, GREETER)
+
+    assert wire.requests[0].headers["User-Agent"].startswith("agentherd/")
+
+
+async def test_a_gateway_that_is_closed_leaves_nothing_open() -> None:
+    """Closing it twice is no error."""
+    async with serving(always({})) as (gateway, _):
+        await gateway.get(SERVICE, GREETER)
+        await gateway.__aexit__()

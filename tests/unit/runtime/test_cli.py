@@ -1,0 +1,166 @@
+"""The command line, and what it tells the process."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import agentherd
+from agentherd.domain.errors import Unauthorized
+from agentherd.domain.kinds import Key
+from agentherd.runtime import process, settings
+from agentherd.runtime.cli import main
+from agentherd.runtime.settings import Settings, own_namespace
+
+OPTIONS = (
+    "--namespace",
+    "--http-host",
+    "--http-port",
+    "--lease-namespace",
+    "--lease-name",
+    "--workers",
+    "--log-format",
+    "--log-level",
+)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings of every process that would have been started."""
+    found: list[Settings] = []
+
+    async def run(chosen: Settings) -> None:
+        found.append(chosen)
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr("agentherd.runtime.logs.configure", lambda **_: None)
+    return found
+
+
+def call(*arguments: str, **environment: str) -> Any:
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+def test_the_help_names_every_command() -> None:
+    """Three of them."""
+    answer = call("--help")
+
+    assert answer.exit_code == 0
+    assert all(command in answer.output for command in ("crds", "run", "version"))
+
+
+def test_the_help_of_run_names_every_option() -> None:
+    """These are the surface of the operator."""
+    answer = call("run", "--help")
+
+    assert [option for option in OPTIONS if option not in answer.output] == []
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """And nothing else is printed."""
+    assert call("version").output == f"{agentherd.__version__}\n"
+
+
+def test_the_crds_can_be_applied() -> None:
+    """As they are."""
+    (crd,) = yaml.safe_load_all(call("crds").output)
+
+    assert crd["kind"] == "CustomResourceDefinition"
+    assert crd["metadata"]["name"] == "agents.agentherd.dev"
+
+
+def test_without_options_the_whole_cluster_is_served(started: list[Settings]) -> None:
+    """On port 8080, with the Lease beside the pod."""
+    answer = call("run")
+
+    assert answer.exit_code == 0
+    (chosen,) = started
+    assert chosen.namespaces == ()
+    assert (chosen.http_host, chosen.http_port, chosen.workers) == ("0.0.0.0", 8080, 32)  # noqa: S104
+    assert chosen.lease == Key("default", "agentherd")
+
+
+def test_several_namespaces_can_be_given_by_the_environment(started: list[Settings]) -> None:
+    """Separated by spaces there."""
+    call("run", AGENTHERD_NAMESPACE="a b")
+
+    assert started[0].namespaces == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "attribute", "expected"),
+    [
+        ("HTTP_PORT", "9090", "http_port", 9090),
+        ("HTTP_HOST", "127.0.0.1", "http_host", "127.0.0.1"),
+        ("WORKERS", "4", "workers", 4),
+        ("LEASE_NAME", "mine", "lease", Key("default", "mine")),
+        ("LEASE_NAMESPACE", "ns", "lease", Key("ns", "agentherd")),
+    ],
+)
+def test_an_option_is_called_the_same_in_the_environment(
+    started: list[Settings], variable: str, value: str, attribute: str, expected: object
+) -> None:
+    """AGENTHERD_ and the name of the option."""
+    call("run", **{f"AGENTHERD_{variable}": value})
+
+    assert getattr(started[0], attribute) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Unauthorized("there are none"), "cannot log in: there are none"),
+        (
+            OSError(errno.EADDRINUSE, "address in use"),
+            "cannot serve on 0.0.0.0:8080: address in use; use --http-port",
+        ),
+    ],
+    ids=["credentials", "port"],
+)
+def test_what_keeps_it_from_starting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings], error: Exception, said: str
+) -> None:
+    """Not a traceback."""
+
+    async def run(_: Settings) -> None:
+        raise error
+
+    monkeypatch.setattr(process, "run", run)
+
+    answer = call("run")
+
+    assert answer.exit_code == 1
+    assert said in answer.output
+
+
+def test_a_pod_knows_its_namespace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Outside a cluster it is `default`."""
+    outside = own_namespace()
+    (tmp_path / "namespace").write_text("agentherd\n")
+    monkeypatch.setattr(settings, "_NAMESPACE_FILE", tmp_path / "namespace")
+
+    assert (outside, own_namespace()) == ("default", "agentherd")
+
+
+def test_every_process_has_a_name_of_its_own() -> None:
+    """It stands in the Lease and in Events."""
+    chosen = Settings(lease=Key("a", "b"))
+
+    assert "_" in chosen.identity
+
+
+def test_the_source_root_does_not_shadow_the_standard_library() -> None:
+    """`operator` is a module of Python; ours is a folder and no package."""
+    import operator
+
+    root = Path(agentherd.__file__).parent.parent
+
+    assert not (root / "__init__.py").exists()
+    assert hasattr(operator, "itemgetter")
+    assert Path(sys.modules["operator"].__file__ or "").parent != root
