@@ -65,7 +65,7 @@ def test_n01_transitions_are_decided_at_once(world: World) -> None:
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
     assert {item["status"]["phase"] for item in found.values()} == {"Suspended"}
     assert observed[math.inf] >= 200
-    assert report["p99"] < SANE_SECONDS
+    assert report["p95"] < SANE_SECONDS
 
 
 def _wait_until_idle(world: World, *, done: int) -> None:
