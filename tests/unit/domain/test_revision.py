@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.twin.samples import agent, revision_view
 
@@ -31,6 +31,7 @@ def reversed_keys(value: Any) -> Any:
     return [reversed_keys(each) for each in value] if isinstance(value, list) else value
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=5), json_values, max_size=5))
 def test_the_order_of_keys_does_not_make_another_revision(extra: dict[str, Any]) -> None:
     """Two manifests that say the same are the same revision."""

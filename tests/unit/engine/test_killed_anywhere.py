@@ -11,6 +11,7 @@ from tests.twin import Controllers, Killed, Rig, Twin, in_fake_time, raw_agent
 from tests.twin.cluster import When
 from tests.twin.rig import loop_clock
 
+from agentherd.domain.errors import Unreachable
 from agentherd.domain.kinds import AGENT, CHILD_KINDS, EVENT, POD, Kind
 
 CHANGE_TEMPLATE = {
@@ -35,10 +36,8 @@ OTHERS = ("uid", "resourceVersion", "managedFields", "creationTimestamp", "gener
 TIMES = ("at", "phaseSince", "lastTransitionTime", "startedAt", "observedGeneration")
 
 
-async def live(twin: Twin, *, kill: tuple[int, When] | None = None) -> None:
+async def live(twin: Twin) -> None:
     """Go through the life; killed, go on with a new process."""
-    if kill is not None:
-        twin.interrupt(*kill, Killed())
     rig = Rig(twin)
     for step in LIFE:
         step(twin)
@@ -111,8 +110,9 @@ def test_the_life_without_a_kill_contains_every_kind_of_write() -> None:
 async def test_a_kill_at_any_write_changes_nothing_about_the_end(number: int, when: When) -> None:
     """The same objects, the same history, nothing told twice, and no orphan when it is deleted."""
     twin = Twin(loop_clock)
+    twin.interrupt(number, when, Killed())
 
-    await live(twin, kill=(number, when))
+    await live(twin)
     end, told = state(twin), tellings(twin)
     twin.remove(AGENT, "greeter")
     Controllers(twin).collect()
@@ -121,6 +121,18 @@ async def test_a_kill_at_any_write_changes_nothing_about_the_end(number: int, wh
     assert end == state(UNDISTURBED)
     assert told <= tellings(UNDISTURBED)
     assert [kind.name for kind in CHILD_KINDS if twin.names(kind)] == []
+
+
+@pytest.mark.parametrize("number", range(1, UNDISTURBED.writes + 1))
+async def test_an_answer_that_is_lost_changes_nothing_about_the_end(number: int) -> None:
+    """The write took place and nobody knows; the same process goes on and finds out."""
+    twin = Twin(loop_clock)
+    twin.interrupt(number, "after", Unreachable("connection reset"))
+
+    await live(twin)
+
+    assert state(twin) == state(UNDISTURBED)
+    assert tellings(twin) <= tellings(UNDISTURBED)
 
 
 async def test_every_pod_belongs_to_the_last_revision_in_the_end() -> None:
