@@ -317,6 +317,15 @@ async def test_every_status_is_an_error_of_ours(status: int, error: type[Agenthe
     assert wire.observed == [("GET", "services", status)]
 
 
+async def test_a_field_that_a_kind_does_not_have_is_invalid() -> None:
+    """Server-side apply answers 500 for it, which is no trouble of the server's."""
+    words = "failed to create typed patch object (x): .spec.x: field not declared in schema"
+
+    async with serving(always({"message": words}, status=500)) as (gateway, _):
+        with pytest.raises(Invalid, match="not declared"):
+            await gateway.get(SERVICE, GREETER)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("<html>bad gateway</html>", "bad gateway"), ("", "HTTP 502"), ("[1]", "1")],
