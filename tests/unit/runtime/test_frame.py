@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
 import pytest
-from tests.twin import FakeTimeLoop, Twin, raw_agent
+from tests.twin import Twin, raw_agent
 from yarl import URL
 
 from agentherd.domain.errors import Unreachable
@@ -20,12 +20,6 @@ from agentherd.runtime import frame
 from agentherd.runtime.frame import Sweeper
 
 LIST = "http://x/apis/agentherd.dev/v1alpha1/agents"
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"fake time": FakeTimeLoop}
 
 
 @pytest.fixture
