@@ -123,5 +123,6 @@ class Reflector:
                 raise
             except TransientError as error:
                 log.info("watch of %s ended: %s", self.kind.plural, error)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  (jitter)
-                delay = min(LAST_DELAY, delay * 2)
+            # Also after an end in order, which a proxy may bring about at once and every time.
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  (jitter)
+            delay = min(LAST_DELAY, delay * 2)
