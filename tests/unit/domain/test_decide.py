@@ -104,7 +104,7 @@ specs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(specs, min_size=1, max_size=3))
 def test_once_everything_is_done_nothing_is_left_to_do(life: list[dict[str, Any]]) -> None:
     """Whatever was asked for one after the other: also a new process finds nothing to write."""
@@ -128,7 +128,7 @@ def status_so_far(twin: Twin) -> dict[str, Any]:
     return {"status": known[0]["status"]} if known else {}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(specs)
 def test_a_plan_is_in_the_order_of_its_stages(spec: dict[str, Any]) -> None:
     """Traffic, status, scale, events."""
