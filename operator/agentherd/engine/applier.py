@@ -7,7 +7,7 @@ failures, for the rules to tell about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,10 +58,18 @@ class Refusal:
 class Applier:
     """Turns intents into requests and puts the answers into the store."""
 
-    def __init__(self, *, gateway: Gateway, store: Store, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        store: Store,
+        recorder: Recorder,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._gateway = gateway
         self._store = store
         self._recorder = recorder
+        self._may_write = may_write
 
     async def carry_out(self, agent: Agent, plan: Plan) -> list[Refusal]:
         """Carry out the plan; returns what was refused.
@@ -73,11 +81,14 @@ class Applier:
             await self._confirm(agent)
         refusals: list[Refusal] = []
         for intent in plan.intents:
+            if not self._may_write():
+                # A process that was frozen wakes up in the middle of a plan of long ago.
+                raise Conflict("the Lease was not renewed in time; another process may lead")
             try:
                 await self._do(agent, intent)
             except TerminalError as error:
                 if isinstance(intent, WriteStatus | Emit):
-                    raise
+                    raise Conflict(f"the status is refused: {error}") from error
                 refusals.append(Refusal(intent.ref, error))
         return refusals
 

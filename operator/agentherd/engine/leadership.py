@@ -97,6 +97,10 @@ class Elector:
             await asyncio.sleep(PERIOD)
         log.info("leading as %s", self._identity)
 
+    def holds(self) -> bool:
+        """Whether the last renewal is young enough to act on."""
+        return asyncio.get_running_loop().time() < self._renewed + RENEW_DEADLINE
+
     async def hold(self) -> None:
         """Renew the Lease; returns when it is lost, at the latest at the deadline of a renewal."""
         with suppress(TimeoutError):

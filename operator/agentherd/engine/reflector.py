@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from agentherd.cluster import Gateway
-from agentherd.domain.errors import Expired, TransientError
+from agentherd.domain.errors import AgentherdError, Expired, TransientError
 from agentherd.domain.kinds import MANAGED_BY, MANAGED_BY_LABEL, Key, Kind
 from agentherd.engine.metrics import Metrics
 
@@ -80,7 +80,7 @@ class Reflector:
                 await self._follow(version)
             except Expired:
                 log.info("watch of %s has expired, listing again", self.kind.plural)
-            except TransientError as error:
+            except AgentherdError as error:
                 log.warning("cannot list %s: %s", self.kind.plural, error)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  (jitter)
                 delay = min(LAST_DELAY, delay * 2)

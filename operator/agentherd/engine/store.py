@@ -205,7 +205,7 @@ class Store:
         return self._tombstones.get((kind, key), -1) >= version
 
     def _bury(self, kind: Kind, key: Key, version: int) -> None:
-        self._tombstones[kind, key] = version
+        self._tombstones[kind, key] = max(version, self._tombstones.get((kind, key), 0))
         self._tombstones.move_to_end((kind, key))
         if len(self._tombstones) > TOMBSTONES:
             self._tombstones.popitem(last=False)

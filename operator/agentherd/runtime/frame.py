@@ -1,6 +1,6 @@
 """kopf's frame: its settings, its login, and handlers that only turn events into keys.
 
-kopf watches the three kinds of the API and tells every event; the store keeps what it says and
+kopf watches the Agents and tells every event; the store keeps what it says and
 the queue does the rest. Two things kopf does not tell: that it has listed anew because its watch
 was broken, and what was deleted in between. Its requests can be seen, though, on the session it
 was given, so after every list of Agents the store is compared with what exists (`Sweeper`).
@@ -17,7 +17,7 @@ import aiohttp
 import kopf
 
 from agentherd.cluster import Gateway
-from agentherd.domain.errors import TransientError
+from agentherd.domain.errors import AgentherdError
 from agentherd.domain.kinds import AGENT, GROUP, VERSION, Key
 from agentherd.engine.store import Store
 from agentherd.runtime.connection import connect
@@ -90,15 +90,20 @@ class Sweeper:
             await self._listed.wait()
             self._listed.clear()
             try:
-                for namespace in self._scopes:
-                    await self._compare(namespace)
-                self.swept.set()
-            except TransientError as error:
+                known = [await self._compare(namespace) for namespace in self._scopes]
+                if all(known):
+                    self.swept.set()
+                else:
+                    # kopf is still telling what it has listed, one Agent after the other.
+                    await asyncio.sleep(0.2)
+                    self._listed.set()
+            except AgentherdError as error:
                 log.info("cannot list the Agents: %s", error)
                 await asyncio.sleep(1)
                 self._listed.set()
 
-    async def _compare(self, namespace: str | None) -> None:
+    async def _compare(self, namespace: str | None) -> bool:
+        """Forget what does not exist; whether all that exists is known."""
         alive: dict[Key, str] = {}
         version = 0
         async for page in self._gateway.list(AGENT, namespace=namespace, metadata_only=True):
@@ -107,6 +112,7 @@ class Sweeper:
                 metadata = item["metadata"]
                 alive[Key(metadata["namespace"], metadata["name"])] = metadata["uid"]
         self._store.retain_agents(alive, version, namespace)
+        return alive.keys() <= self._store.agents.keys()
 
 
 def handlers(

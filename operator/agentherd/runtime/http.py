@@ -31,7 +31,6 @@ class Health:
 
     elector: Elector
     store: Store | None = None
-    queue_depth: int = 0
     synced: bool | None = None
 
     def alive(self) -> str | None:

@@ -80,6 +80,7 @@ async def _lead(
             gateway=gateway,
             store=store,
             recorder=Recorder(gateway, identity=settings.identity, clock=clock),
+            may_write=elector.holds,
         ),
         metrics=metrics,
         clock=clock,
@@ -100,8 +101,8 @@ async def _lead(
             group.create_task(sweeper.run(), name="sweeper")
             for reflector in reflectors:
                 await reflector.synced.wait()
-            group.create_task(reconciler.run(workers=settings.workers), name="workers")
             await sweeper.swept.wait()
+            group.create_task(reconciler.run(workers=settings.workers), name="workers")
             health.synced = True
             log.info("all objects are known, %d Agents", store.count(AGENT))
 

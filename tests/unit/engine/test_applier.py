@@ -216,11 +216,23 @@ async def test_no_answer_stops_the_rest(twin: Twin, applier: Applier, agent: Age
 async def test_a_status_that_is_refused_is_not_a_matter_of_a_child(
     twin: Twin, applier: Applier, agent: Agent
 ) -> None:
-    """There is nowhere it could be told."""
+    """There is nowhere it could be told; it is tried again later, as the Agent may be gone."""
     twin.refusals["Agent", "greeter"] = Invalid("no")
 
-    with pytest.raises(Invalid):
+    with pytest.raises(Conflict):
         await applier.carry_out(agent, plan(STATUS))
+
+
+async def test_a_process_that_may_not_lead_writes_nothing(twin: Twin, agent: Agent) -> None:
+    """One that was frozen wakes up in the middle of a plan, when another leads already."""
+    recorder = Recorder(twin, identity="me", clock=lambda: NOON)
+    store = Store(wake=lambda _key: None)
+    frozen = Applier(gateway=twin, store=store, recorder=recorder, may_write=lambda: False)
+
+    with pytest.raises(Conflict):
+        await frozen.carry_out(agent, plan(STATUS))
+
+    assert not twin.writes
 
 
 # Names that people use
