@@ -69,7 +69,7 @@ def pod_view(name: str, **fields: Any) -> PodView:
     return PodView(
         **_child(name)
         | {"revision": "", "ready": True, "creating": False, "created": created, "config": ""}
-        | {"fault": None}
+        | {"finished": False, "fault": None}
         | fields
     )
 

@@ -276,6 +276,10 @@ class AgentStatus(WireModel):
     phase_since: Time | None = None
     """Time at which the current phase began."""
 
+    progress_since: Time | None = None
+    """Time from which `spec.progressDeadlineSeconds` counts while the phase is `Deploying`: the
+    beginning of the attempt with the wanted revision, after waiting for others has ended."""
+
     replicas: Count = 0
     """Number of pods that exist, of all revisions."""
 

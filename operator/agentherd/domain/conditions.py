@@ -15,6 +15,10 @@ from agentherd.api import Condition, ConditionStatus, OperatingMode, Phase
 from agentherd.domain.phase import Facts, Verdict
 from agentherd.domain.reasons import Reason
 
+CONDITION_TYPES: Final = frozenset(
+    {"Available", "Healthy", "Managed", "Ready", "Reconciling", "Stalled"}
+)
+
 _FINAL_FAULTS: Final = frozenset({Reason.PROGRESS_DEADLINE_EXCEEDED, Reason.DEPENDENCY_CYCLE})
 
 

@@ -16,7 +16,7 @@ from agentherd.api import Agent, AgentStatus, ConfigUpdate, Phase
 from agentherd.domain import children
 from agentherd.domain.conditions import not_understood, unmanaged
 from agentherd.domain.dependencies import circle, waits_for
-from agentherd.domain.errors import TemplateConflict
+from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import (
     CONFIG_ANNOTATION,
@@ -56,6 +56,7 @@ from agentherd.domain.revision import (
 )
 from agentherd.domain.rollout import Rollout, roll_out
 from agentherd.domain.status import next_status, write_status
+from agentherd.domain.template import check
 from agentherd.domain.views import Child, ReplicaSetView
 
 
@@ -67,7 +68,8 @@ def decide(seen: AgentObservation, now: datetime) -> Plan:
     if seen.unmanaged or seen.unreadable:
         return Plan.of(_hands_off(seen, now))
     revision = revision_of(agent.spec)
-    ran = agent.status.stable_revision is not None
+    started = any(view.wanted for view in _own_sets(seen))
+    ran = started or agent.status.stable_revision is not None
     waiting_for = waits_for(seen.dependencies, ran=ran)
     rollout = roll_out(
         target=revision.hash,
@@ -108,8 +110,9 @@ def _replica_set(
     agent: Agent, revision: Revision, now: datetime
 ) -> tuple[Manifest | None, Failure | None]:
     try:
+        check(agent.spec.template)
         return children.replica_set(agent, revision), None
-    except TemplateConflict as error:
+    except (InvalidTemplate, TemplateConflict) as error:
         generation = agent.metadata.generation
         return None, Failure(
             reason=error.reason, message=str(error), generation=generation, retry_at=now
@@ -136,7 +139,7 @@ def _facts(
         mode=spec.operating_mode,
         mode_reason=spec.operating_mode_reason,
         wanted=seen.wanted,
-        pods=len(seen.pods),
+        pods=sum(not pod.finished for pod in seen.pods.values()),
         serving=rollout.serving,
         available=rollout.available,
         complete=rollout.complete,
@@ -147,10 +150,18 @@ def _facts(
         failure=failure,
         error=_last_error(status),
         phase=status.phase,
-        since=status.phase_since,
+        since=_progress_since(status, target=revision.hash, now=now),
         deadline=timedelta(seconds=spec.progress_deadline_seconds),
         now=now,
     )
+
+
+def _progress_since(status: AgentStatus, *, target: str, now: datetime) -> datetime | None:
+    """When the attempt that is under way began: with its revision, after any waiting."""
+    waited = any(c.reason == Reason.WAITING_FOR_DEPENDENCIES for c in status.conditions)
+    if waited or status.target_revision not in {None, target}:
+        return now
+    return status.progress_since or status.phase_since
 
 
 def _last_error(status: AgentStatus) -> Fault | None:
@@ -170,7 +181,9 @@ def _fault(seen: AgentObservation, revision: Revision) -> Fault | None:
             return view.fault
     for name in sorted(seen.pods):
         pod = seen.pods[name]
-        if pod.revision == revision.hash and pod.fault is not None and not pod.deleting:
+        if pod.deleting or pod.finished:
+            continue
+        if pod.revision == revision.hash and pod.fault is not None:
             return pod.fault
     return None
 
@@ -195,26 +208,29 @@ def _children(
 ) -> Iterator[Apply | Delete | Scale]:
     agent = seen.agent
     name = agent.metadata.name
+    yield from _scale(seen, rollout)
+    if pods is None:
+        return  # nothing follows from a template that is refused
     yield from _keep(
         seen, SERVICE, name, children.service(agent), seen.services, stage=Stage.TRAFFIC
     )
     account = children.service_account(agent)
-    yield from _keep(seen, SERVICE_ACCOUNT, companion_name(name), account, seen.service_accounts)
+    if account is not None or _alone(seen, revision, stable=stable):
+        accounts = seen.service_accounts
+        yield from _keep(seen, SERVICE_ACCOUNT, companion_name(name), account, accounts)
     yield from _config_map(seen, revision, stable=stable)
-    if pods is not None:
-        number = revision_number(revision.hash, seen.revisions.values())
-        record = children.controller_revision(agent, revision, number)
-        own_name = revision_name(name, revision.hash)
-        yield from _keep(seen, CONTROLLER_REVISION, own_name, record, seen.revisions)
-        yield from _keep(
-            seen,
-            REPLICA_SET,
-            own_name,
-            pods,
-            seen.replica_sets,
-            unhashed={"spec": {"replicas": rollout.sizes[revision.hash]}},
-        )
-    yield from _scale(seen, rollout)
+    number = revision_number(revision.hash, seen.revisions.values())
+    record = children.controller_revision(agent, revision, number)
+    own_name = revision_name(name, revision.hash)
+    yield from _keep(seen, CONTROLLER_REVISION, own_name, record, seen.revisions)
+    yield from _keep(
+        seen,
+        REPLICA_SET,
+        own_name,
+        pods,
+        seen.replica_sets,
+        unhashed={"spec": {"replicas": rollout.sizes[revision.hash]}},
+    )
     budget = children.disruption_budget(agent)
     yield from _keep(seen, DISRUPTION_BUDGET, companion_name(name), budget, seen.disruption_budgets)
 
@@ -261,9 +277,14 @@ def _config_map(
     if manifest is not None:
         yield from _keep(seen, CONFIG_MAP, manifest["metadata"]["name"], manifest, seen.config_maps)
     unused = agent.spec.config_update is not ConfigUpdate.IN_PLACE or manifest is None
-    others = (view for view in _own_sets(seen) if view.revision != revision.hash)
-    if unused and stable == revision.hash and not any(v.replicas or v.wanted for v in others):
+    if unused and _alone(seen, revision, stable=stable):
         yield from _keep(seen, CONFIG_MAP, in_place, None, seen.config_maps)
+
+
+def _alone(seen: AgentObservation, revision: Revision, *, stable: str | None) -> bool:
+    """Whether no pod of another revision runs any more that might need what all share."""
+    others = (view for view in _own_sets(seen) if view.revision != revision.hash)
+    return stable == revision.hash and not any(v.replicas or v.wanted for v in others)
 
 
 def _scale(seen: AgentObservation, rollout: Rollout) -> Iterator[Scale]:

@@ -12,7 +12,8 @@
         ├── Forbidden             403: quota, permission, terminating namespace
         ├── Invalid               400, 413, 422: the server refuses the object
         ├── NameTaken             an object of that name belongs to somebody else
-        └── TemplateConflict      the pod template contradicts the Agent's spec
+        ├── TemplateConflict      the pod template contradicts the Agent's spec
+        └── InvalidTemplate       the pod template is no pod template
 
 Anything else that is raised is a bug and is allowed to be seen.
 """
@@ -93,3 +94,9 @@ class TemplateConflict(TerminalError):
     """The pod template and another field of the spec both want to set the same thing."""
 
     reason = Reason.TEMPLATE_CONFLICT
+
+
+class InvalidTemplate(TerminalError):
+    """The pod template has something else where a list or an object belongs."""
+
+    reason = Reason.INVALID_TEMPLATE

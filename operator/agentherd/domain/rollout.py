@@ -32,8 +32,8 @@ def roll_out(
 ) -> Rollout:
     """Decide the size of every revision.
 
-    Without a known `stable` revision (the status was lost) every other revision is kept until
-    the target is there: pods that serve are never removed on a guess.
+    Without a known `stable` revision (nothing has become available yet, or the status was lost)
+    what serves of the other revisions is kept until the target is there; what never served goes.
     """
     views = {view.revision: view for view in sets}
     new = views.get(target)
@@ -45,11 +45,11 @@ def roll_out(
         if complete or wanted == 0:
             sizes[revision] = 0
         elif revision == stable:
-            sizes[revision] = wanted
+            sizes[revision] = wanted if view.wanted else 0
         elif stable in views:
             sizes[revision] = 0
         else:
-            sizes[revision] = view.wanted
+            sizes[revision] = min(view.wanted, view.available)
     return Rollout(
         sizes=sizes,
         complete=complete,

@@ -16,7 +16,7 @@ from agentherd.api import (
     Phase,
     Transition,
 )
-from agentherd.domain.conditions import conditions
+from agentherd.domain.conditions import CONDITION_TYPES, conditions
 from agentherd.domain.kinds import AGENT_LABEL
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import MAINTENANCE_REASON, Facts, Verdict
@@ -44,6 +44,7 @@ def next_status(
         observed_generation=agent.metadata.generation,
         phase=verdict.phase,
         phase_since=facts.now if changed else before.phase_since,
+        progress_since=_progress_since(facts, verdict, changed=changed),
         replicas=sum(view.replicas for view in sets),
         ready_replicas=sum(view.ready for view in sets),
         available_replicas=rollout.serving,
@@ -64,8 +65,19 @@ def next_status(
     )
 
 
+def _progress_since(facts: Facts, verdict: Verdict, *, changed: bool) -> datetime | None:
+    if verdict.phase is not Phase.DEPLOYING or facts.waiting_for:
+        return None
+    return facts.now if changed else facts.since
+
+
 def write_status(before: AgentStatus, after: AgentStatus) -> WriteStatus | None:
-    """The intent to write `after`; None when nothing differs."""
+    """The intent to write `after`; None when nothing of ours differs.
+
+    Conditions that others have added stay theirs.
+    """
+    ours = tuple(c for c in before.conditions if c.type in CONDITION_TYPES)
+    before = before.model_copy(update={"conditions": ours})
     if after == before:
         return None
     return WriteStatus(

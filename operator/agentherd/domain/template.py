@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agentherd.api import Agent, ConfigUpdate, Drain, Health
-from agentherd.domain.errors import TemplateConflict
+from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.kinds import (
     AGENT_LABEL,
     MANAGED_BY,
@@ -27,6 +27,35 @@ CONFIG_VOLUME: Final = "agentherd-config"
 
 STARTUP_SECONDS: Final = 600
 """How long a container may take until its first successful probe, before it is restarted."""
+
+
+_LISTS: Final = ("env", "ports", "volumeMounts")
+
+
+def check(template: Mapping[str, Any]) -> None:
+    """Check the shape of what is read here; the API server judges all the rest.
+
+    Raises:
+        InvalidTemplate: something else stands where a list of objects or an object belongs.
+    """
+    pod = template["spec"]
+    _objects(pod.get("volumes"), "spec.volumes")
+    for number, container in enumerate(pod["containers"]):
+        where = f"spec.containers[{number}]"
+        for field in _LISTS:
+            _objects(container.get(field), f"{where}.{field}")
+        for port in container.get("ports") or ():
+            for field in ("name", "protocol"):
+                if not isinstance(port.get(field, ""), str):
+                    raise InvalidTemplate(f"spec.template.{where}.ports: {field} must be a string")
+        if not isinstance(container.get("lifecycle") or {}, Mapping):
+            raise InvalidTemplate(f"spec.template.{where}.lifecycle must be an object")
+
+
+def _objects(value: object, where: str) -> None:
+    whole = isinstance(value or [], list)
+    if not whole or not all(isinstance(item, Mapping) for item in value or []):  # type: ignore[attr-defined]
+        raise InvalidTemplate(f"spec.template.{where} must be a list of objects")
 
 
 def labels(agent: str) -> dict[str, str]:

@@ -113,6 +113,7 @@ class PodView(Child):
     revision: str
     ready: bool
     creating: bool
+    finished: bool
     created: str
     config: str
     fault: Fault | None
@@ -126,6 +127,7 @@ class PodView(Child):
             revision=_label(raw, REVISION_LABEL),
             ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
             creating=is_creating(raw),
+            finished=raw.get("status", {}).get("phase") in {"Failed", "Succeeded"},
             created=raw["metadata"].get("creationTimestamp", ""),
             config=raw["metadata"].get("annotations", {}).get(CONFIG_ANNOTATION, ""),
             fault=pod_fault(raw),

@@ -68,19 +68,32 @@ def test_the_stable_revision_is_kept_until_the_target_is_complete(
     """A version that never starts costs nothing but the attempt."""
     rollout = target_new(sets, stable=stable, wanted=wanted)
 
-    if not rollout.complete and stable in rollout.sizes:
+    kept = next((view.wanted for view in sets if view.revision == stable), 0)
+    if not rollout.complete and kept and stable is not None:
         assert rollout.sizes[stable] == wanted
+
+
+@situations
+def test_a_stable_revision_without_pods_is_not_started_again(
+    sets: list[ReplicaSetView], stable: str | None, wanted: int
+) -> None:
+    """An Agent that wakes up with a new version has nothing that could go on serving."""
+    rollout = target_new(sets, stable=stable, wanted=wanted)
+
+    for view in sets:
+        if view.revision != "new" and not view.wanted:
+            assert rollout.sizes[view.revision] == 0
 
 
 @situations
 def test_pods_are_never_removed_on_a_guess(
     sets: list[ReplicaSetView], stable: str | None, wanted: int
 ) -> None:
-    """As long as it is not known which revision is stable, all others stay as they are."""
+    """As long as it is not known which revision is stable, what serves stays, and nothing else."""
     rollout = target_new(sets, stable=stable, wanted=wanted)
 
     if not rollout.complete and wanted and stable not in {view.revision for view in sets}:
-        kept = {view.revision: view.wanted for view in sets if view.revision != "new"}
+        kept = {v.revision: min(v.wanted, v.available) for v in sets if v.revision != "new"}
         assert {r: size for r, size in rollout.sizes.items() if r != "new"} == kept
 
 
