@@ -108,7 +108,10 @@ class ReplicaSetView(Child):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodView(Child):
-    """A pod: whether its containers are still being created, whether it is ready, what is wrong."""
+    """A pod: whether its containers are still being created, whether it is ready, what is wrong.
+
+    A `finished` pod has ended and stays as a record; one that is being deleted will be gone soon.
+    """
 
     revision: str
     ready: bool
@@ -127,7 +130,8 @@ class PodView(Child):
             revision=_label(raw, REVISION_LABEL),
             ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
             creating=is_creating(raw),
-            finished=raw.get("status", {}).get("phase") in {"Failed", "Succeeded"},
+            finished="deletionTimestamp" not in raw["metadata"]
+            and raw.get("status", {}).get("phase") in {"Failed", "Succeeded"},
             created=raw["metadata"].get("creationTimestamp", ""),
             config=raw["metadata"].get("annotations", {}).get(CONFIG_ANNOTATION, ""),
             fault=pod_fault(raw),

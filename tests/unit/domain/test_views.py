@@ -168,3 +168,13 @@ def test_a_pod_tells_readiness_age_config_and_fault() -> None:
 def test_every_kind_has_its_view(kind: Any, fields: dict[str, Any], expected: type[Child]) -> None:
     """Kinds of which nothing more is asked are plain children."""
     assert type(view(kind, raw(**fields))) is expected
+
+
+def test_a_finished_pod_that_is_being_deleted_still_counts() -> None:
+    """An Agent is Offline when its last pod is gone, not when that has ended."""
+    evicted = {"status": {"phase": "Failed"}}
+
+    kept = PodView.of(raw(**evicted))
+    going = PodView.of(raw(**evicted, metadata={"deletionTimestamp": "2026-11-21T10:00:00Z"}))
+
+    assert (kept.finished, going.finished) == (True, False)
