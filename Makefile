@@ -64,10 +64,14 @@ test-unit: .venv/.stamp ## Unit and property tests, in seconds
 	@$(PYTHON) -m pytest tests/unit -n auto --cov --cov-report= $(TESTS)
 
 test-e2e: image ## End-to-end tests on the development cluster, side by side
-	@AGENTHERD_E2E_COVERAGE=1 $(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -m "not long" -n $(JOBS) --dist worksteal $(TESTS)
+	@AGENTHERD_E2E_COVERAGE=1 $(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -n $(JOBS) --dist worksteal $(TESTS)
 
-test-long: image ## What takes longer: memory over half an hour, repeated kills
-	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -m long $(TESTS)
+test-long: image ## What takes longer: kills again and again, memory over half an hour
+	@for round in 1 2 3 4 5; do \
+		$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e/test_resilience.py $(TESTS); \
+	done
+	@$(DEVCLUSTER) up --scale
+	@$(DEVCLUSTER) enter --scale -- $(PYTHON) -m tests.bench --soak 30 --json .cache/bench/soak.json
 
 coverage: .venv/.stamp ## Coverage of the tests that ran, lines and branches apart
 	@$(PYTHON) -m coverage combine --append --quiet
