@@ -38,11 +38,11 @@ def test_a_tool_is_built_again_when_its_module_or_its_flags_change(tmp_path: Pat
 
 
 def test_the_file_system_of_a_path_is_that_of_the_nearest_mount() -> None:
-    """/work on a disk of its own is no overlay, although / is one."""
-    mounts = "overlay / overlay rw 0 0\n/dev/b /work ext4 rw 0 0\n/dev/c /workshop xfs rw 0 0\n"
+    """/srv on a disk of its own is no overlay, although / is one."""
+    mounts = "overlay / overlay rw 0 0\n/dev/b /srv ext4 rw 0 0\n/dev/c /srv-old xfs rw 0 0\n"
 
-    assert filesystem_of(Path("/work/main"), mounts) == "ext4"
-    assert filesystem_of(Path("/root"), mounts) == "overlay"
+    assert filesystem_of(Path("/srv/project"), mounts) == "ext4"
+    assert filesystem_of(Path("/opt"), mounts) == "overlay"
 
 
 def test_cgroups_of_both_versions(tmp_path: Path) -> None:
