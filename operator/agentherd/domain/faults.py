@@ -101,19 +101,22 @@ def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
     """A pod that was ready and is not any more.
 
     One that never was ready is starting, however long it takes: the progress deadline judges
-    that. The two differ in the time of the Ready condition, which an unready pod keeps from
-    before its containers started until it becomes ready for the first time.
+    that. An unready pod keeps the time at which its conditions were first told until it becomes
+    ready for the first time, so its Ready condition is no younger than its Initialized one. A busy
+    kubelet tells them only after the containers have started.
     """
     ready = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), None)
     if ready is None or ready["status"] == "True":
         return None
+    told = next((c for c in status["conditions"] if c["type"] == "Initialized"), {})
+    first = told.get("lastTransitionTime") or ""
     for container in status.get("containerStatuses", ()):
         running = container.get("state", {}).get("running")
         if (
             running
             and container.get("started")
             and not container.get("ready")
-            and (ready.get("lastTransitionTime") or "") > (running.get("startedAt") or "")
+            and (ready.get("lastTransitionTime") or "") > max(running.get("startedAt") or "", first)
         ):
             return Fault(
                 Reason.PROBES_FAIL,

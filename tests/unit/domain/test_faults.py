@@ -167,3 +167,21 @@ def test_a_pod_that_was_ready_and_fails_its_probe_has_a_fault() -> None:
 def test_a_pod_that_does_well_or_has_not_begun_has_no_fault(raw: dict[str, Any]) -> None:
     """How long a start may take is judged by the progress deadline alone."""
     assert pod_fault(raw) is None
+
+
+def test_conditions_that_are_told_late_are_no_failing_probe() -> None:
+    """A busy kubelet tells of a pod for the first time when its container runs already."""
+    late = "2026-11-21T12:00:05Z"
+    conditions = [
+        {"type": "Initialized", "status": "True", "lastTransitionTime": late},
+        {"type": "Ready", "status": "False", "lastTransitionTime": late},
+    ]
+    container = {
+        "name": "agent",
+        "ready": False,
+        "started": True,
+        "state": {"running": {"startedAt": "2026-11-21T12:00:04Z"}},
+    }
+    status = {"conditions": conditions, "containerStatuses": [container]}
+
+    assert pod_fault({"metadata": {"name": "p"}, "status": status}) is None
