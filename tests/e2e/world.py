@@ -253,7 +253,8 @@ def observed(agent: Object) -> bool:
 
 def condition(found: Object, kind: str) -> Object | None:
     """A condition of an object, by its type."""
-    conditions = found.get("status", {}).get("conditions", ())
+    # A definition that was just made has null where others have a list.
+    conditions = found.get("status", {}).get("conditions") or ()
     return next((c for c in conditions if c["type"] == kind), None)
 
 

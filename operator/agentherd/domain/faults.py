@@ -108,8 +108,8 @@ def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
     ready = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), None)
     if ready is None or ready["status"] == "True":
         return None
-    told = next((c for c in status["conditions"] if c["type"] == "Initialized"), {})
-    first = told.get("lastTransitionTime") or ""
+    told = [c for c in status["conditions"] if c["type"] == "Initialized"]
+    first = max((c.get("lastTransitionTime") or "" for c in told), default="")
     for container in status.get("containerStatuses", ()):
         running = container.get("state", {}).get("running")
         if (
