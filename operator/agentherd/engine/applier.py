@@ -38,8 +38,6 @@ from agentherd.domain.views import FIELD_MANAGER, SCALE_MANAGER, STATUS_MANAGER
 from agentherd.engine.recorder import Recorder
 from agentherd.engine.store import Store
 
-CONFIG_MANAGER: Final = "agentherd-config"
-
 _RIVALS: Final[Mapping[Kind, tuple[str, ...]]] = {
     DISRUPTION_BUDGET: ("maxUnavailable", "minAvailable"),
     SERVICE: ("ports",),
