@@ -23,9 +23,10 @@ from agentherd.domain.reasons import Reason
 class Facts:
     """All that the phase depends on.
 
-    `pods` counts pods that have not gone, terminating ones too, but no mere records. `settled` is true when the
-    wanted revision already was the stable one. `observed` is true when the spec as it stands has
-    been seen before. `error` is the last error that was recorded, also one that is over.
+    `pods` counts pods that have not gone, terminating ones too, but no mere records. `settled` is
+    true when the wanted revision already was the stable one. `observed` is true when the spec as
+    it stands has been seen before. `error` is the last error that was recorded, also one that is
+    over.
     """
 
     mode: OperatingMode
