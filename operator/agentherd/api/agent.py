@@ -23,17 +23,23 @@ from agentherd.api.markers import (
     DescribedBy,
     Int32,
     Int64,
-    Keywords,
+    ObjectName,
+    Port,
     Revision,
     Rule,
     Time,
+    is_empty,
     list_map,
 )
 from agentherd.api.meta import Condition, ObjectMeta, WireModel
+from agentherd.api.metrics import Metrics
+from agentherd.api.strategy import Strategy
 from agentherd.api.template import PodTemplate
+from agentherd.api.traffic import Traffic
 
 MAX_HISTORY: Final = 50
 MAX_CONFIG_HISTORY: Final = 10
+MAX_FORMER_REVISIONS: Final = 20
 
 _SEMVER: Final = (
     r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
@@ -75,10 +81,6 @@ Config = Annotated[
 ]
 
 
-def _empty(items: tuple[object, ...]) -> bool:
-    return not items
-
-
 class HTTPCheck(WireModel):
     """An HTTP request that a healthy container answers with a status from 200 to 399."""
 
@@ -87,18 +89,7 @@ class HTTPCheck(WireModel):
     )
     """Path of the request, starting with `/`. Defaults to `/healthz`."""
 
-    port: Annotated[
-        int | str,
-        Keywords(
-            {
-                "x-kubernetes-int-or-string": True,
-                "minimum": 1,
-                "maximum": 65535,
-                "maxLength": 15,
-                "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-            }
-        ),
-    ]
+    port: Port
     """Port of the request: a number from 1 to 65535, or the name of a port of the first container.
     Required."""
 
@@ -213,6 +204,19 @@ class AgentSpec(WireModel):
     template must not set then. Absent: what the template says counts, which is SIGTERM at once and
     30 seconds unless it sets something else."""
 
+    traffic: Traffic | None = None
+    """How requests reach the agent through a Gateway, so that a new version can be given an exact
+    part of them. Absent: requests come through the Service of the Agent, and the part of a new
+    version is its part of the pods."""
+
+    metrics: Metrics | None = None
+    """Where the agent tells how many requests it has had. With it, the weight that is seen at the
+    pods is shown beside the weight that was asked for. Absent: the weight is not measured."""
+
+    upgrade_policy: Strategy | None = None
+    """How every change of the running agent is made, unless an AgentUpgrade brings its own
+    `strategy`. Absent: a canary with 5, 25 and 50 percent of the requests for 30 seconds each."""
+
 
 class Transition(WireModel):
     """One change of the phase."""
@@ -302,6 +306,18 @@ class AgentStatus(WireModel):
     target_revision: Revision | None = None
     """Revision the current spec asks for. Equal to `stableRevision` when nothing is rolled out."""
 
+    upgrade: ObjectName | None = None
+    """Name of the AgentUpgrade that brings, or has brought, the pods to the wanted revision; look
+    there for steps, weights and reasons. Absent: there has been none, as after the creation."""
+
+    former_revisions: Annotated[
+        tuple[Revision, ...],
+        Field(max_length=MAX_FORMER_REVISIONS, exclude_if=is_empty),
+        ATOMIC,
+    ] = ()
+    """Revisions that were stable before, the latest first, at most 20. One that is still kept can
+    be gone back to with an AgentUpgrade whose `to.revision` names it."""
+
     config_version: Annotated[Int32, Field(ge=1)] | None = None
     """Number of the config in the spec, counted from 1 and raised by every change."""
 
@@ -309,12 +325,12 @@ class AgentStatus(WireModel):
     """Digest of the config in the spec, equal for equal contents."""
 
     config_history: Annotated[
-        tuple[ConfigRecord, ...], Field(max_length=MAX_CONFIG_HISTORY, exclude_if=_empty), ATOMIC
+        tuple[ConfigRecord, ...], Field(max_length=MAX_CONFIG_HISTORY, exclude_if=is_empty), ATOMIC
     ] = ()
     """Latest versions of the config, the newest last, at most 10."""
 
     history: Annotated[
-        tuple[Transition, ...], Field(max_length=MAX_HISTORY, exclude_if=_empty), ATOMIC
+        tuple[Transition, ...], Field(max_length=MAX_HISTORY, exclude_if=is_empty), ATOMIC
     ] = ()
     """Latest changes of the phase, the newest last, as many as `spec.historyLimit` says."""
 
@@ -325,7 +341,7 @@ class AgentStatus(WireModel):
     """Number of times the Agent has entered phase `Error`."""
 
     conditions: Annotated[
-        tuple[Condition, ...], Field(max_length=16, exclude_if=_empty), list_map("type")
+        tuple[Condition, ...], Field(max_length=16, exclude_if=is_empty), list_map("type")
     ] = ()
     """State of the Agent by aspect. `Ready`: it is as its spec wants it. `Available`: it serves
     now. `Healthy`: its pods pass their checks. `Reconciling` and `Stalled` exist only while they

@@ -34,3 +34,38 @@ class Phase(StrEnum):
     SUSPENDED = "Suspended"
     MAINTENANCE = "Maintenance"
     OFFLINE = "Offline"
+
+
+class StrategyType(StrEnum):
+    """How an Agent's pods and traffic go over to another revision."""
+
+    CANARY = "Canary"
+    BLUE_GREEN = "BlueGreen"
+    ROLLING_UPDATE = "RollingUpdate"
+
+
+class RouteKind(StrEnum):
+    """Kinds of routes whose weights are set during an upgrade."""
+
+    HTTP = "HTTPRoute"
+    GRPC = "GRPCRoute"
+
+
+class RouteProtocol(StrEnum):
+    """What an Agent speaks to those who call it through a Gateway."""
+
+    HTTP = "HTTP"
+    GRPC = "GRPC"
+
+
+class UpgradePhase(StrEnum):
+    """How far an AgentUpgrade is, in one word."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    PROMOTING = "Promoting"
+    SUCCEEDED = "Succeeded"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"

@@ -106,6 +106,7 @@ def _whole_seconds_utc(time: datetime) -> datetime:
 
 DNS_LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_1035_LABEL: Final = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 SET: Final = Keywords({"x-kubernetes-list-type": "set"})
 ATOMIC: Final = Keywords({"x-kubernetes-list-type": "atomic"})
@@ -116,6 +117,11 @@ def list_map(*keys: str) -> Keywords:
     return Keywords({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)})
 
 
+def is_empty(items: tuple[object, ...]) -> bool:
+    """Whether a list is left out of what is written, as absent and empty mean the same."""
+    return not items
+
+
 Int32 = Annotated[int, Keywords({"format": "int32"})]
 Int64 = Annotated[int, Keywords({"format": "int64"})]
 
@@ -124,5 +130,19 @@ Count = Annotated[Int32, Field(ge=0)]
 # Kubernetes keeps whole seconds; a time that had more would differ from itself when read back.
 Time = Annotated[AwareDatetime, AfterValidator(_whole_seconds_utc)]
 
+Port = Annotated[
+    int | str,
+    Keywords(
+        {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 1,
+            "maximum": 65535,
+            "maxLength": 15,
+            "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        }
+    ),
+]
+
 AgentName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=DNS_1035_LABEL)]
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 Revision = Annotated[str, StringConstraints(min_length=1, max_length=63)]
