@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import burst, fleet
-from tests.bench.client import APPLY, Client, connected
+from tests.bench.client import APPLY, Client, Refused, connected
 from tests.bench.latency import transitions
 from tests.bench.manifests import NAMESPACE
 from tests.bench.quiet import idle, soak
@@ -104,8 +104,11 @@ async def _prepare(client: Client) -> None:
 
 
 async def _served(client: Client) -> bool:
-    """Whether the kind is there; until it is, the API server answers 404 in plain text."""
-    return (await client.send("GET", AGENT.path(), missing_ok=True)).startswith(b"{")
+    """Whether the kind is there; until it is, the server answers 404 in plain text, or 429."""
+    try:
+        return (await client.send("GET", AGENT.path(), missing_ok=True)).startswith(b"{")
+    except Refused:
+        return False
 
 
 async def _burst(
