@@ -41,11 +41,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* What the operator may do with Agents and their children, in the cluster or in a namespace. */ -}}
 {{- define "agentherd.rules" -}}
+# An Agent is written only when an upgrade that a person created has succeeded.
 - apiGroups: [agentherd.dev]
   resources: [agents]
-  verbs: [get, list, watch]
+  verbs: [get, list, patch, watch]
+# Made for every change of a running Agent.
 - apiGroups: [agentherd.dev]
-  resources: [agents/status]
+  resources: [agentupgrades]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [agentherd.dev]
+  resources: [agents/status, agentupgrades/status]
   verbs: [patch]
 # Asked for by clusters that check who may block the deletion of an owner.
 - apiGroups: [agentherd.dev]
@@ -62,7 +67,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [configmaps, serviceaccounts, services]
   verbs: [create, delete, get, list, patch, watch]
-# Annotated when a config is reloaded in place; ReplicaSets make and remove them.
+# Routes of Agents with a Gateway. Of those that people made, only weights are written.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [grpcroutes, httproutes]
+  verbs: [create, delete, get, list, patch, watch]
+# Tell which pods the proxies know of.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+# Annotated when a config is reloaded in place, and labelled when they leave the traffic;
+# ReplicaSets make and remove them.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, patch, watch]

@@ -9,15 +9,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from agentherd.api.crd import agent_crd_yaml
-from agentherd.api.reference import agent_reference
+from agentherd.api.crd import crd_yaml
+from agentherd.api.meta import API_GROUP
+from agentherd.api.reference import reference
+from agentherd.api.resources import RESOURCES
 
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {
-    "crds/agentherd.dev_agents.yaml": agent_crd_yaml,
-    "docs/reference/agent.md": agent_reference,
+    **{f"crds/{API_GROUP}_{one.plural}.yaml": partial(crd_yaml, one) for one in RESOURCES},
+    **{f"docs/reference/{one.singular}.md": partial(reference, one) for one in RESOURCES},
 }
 
 

@@ -31,7 +31,7 @@ from agentherd.api.markers import (
     is_empty,
     list_map,
 )
-from agentherd.api.meta import Condition, ObjectMeta, WireModel
+from agentherd.api.meta import Condition, StoredObject, WireModel
 from agentherd.api.metrics import Metrics
 from agentherd.api.strategy import Strategy
 from agentherd.api.template import PodTemplate
@@ -348,7 +348,7 @@ class AgentStatus(WireModel):
     are true. `Managed` is `False` while the annotation `agentherd.dev/unmanaged` is `"true"`."""
 
 
-class Agent(WireModel):
+class Agent(StoredObject):
     """An Agent is a program that serves requests, usually an AI agent, run as pods that the
     operator starts, watches, changes safely and stops. Its name must be a DNS-1035 label, because
     its Service has the same name."""
@@ -374,9 +374,6 @@ class Agent(WireModel):
 
     KIND: ClassVar[str] = "Agent"
     PLURAL: ClassVar[str] = "agents"
-
-    metadata: ObjectMeta
-    """Name, namespace, labels and annotations of the object."""
 
     spec: AgentSpec
     """What is wanted of the Agent."""

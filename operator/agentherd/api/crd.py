@@ -1,7 +1,7 @@
-"""The CustomResourceDefinition of the Agent, built from its model.
+"""The CustomResourceDefinition of a resource, built from its model.
 
-What the schema says comes from the model; this module adds what only a CRD has: names, the
-columns that `kubectl get` prints, and the subresources through which status and scale are written.
+What the schema says comes from the model, what stands beside the schema from the table of
+resources; this module knows the form in which the API server wants both.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import yaml
 
-from agentherd.api.agent import Agent
 from agentherd.api.meta import API_GROUP, API_VERSION
+from agentherd.api.resources import AGENT, Resource
 from agentherd.api.schema import structural_schema
 
 _API_VERSION_TEXT: Final = (
@@ -20,65 +20,10 @@ _API_VERSION_TEXT: Final = (
 )
 _KIND_TEXT: Final = "Kind of this object. It cannot be changed once the object exists."
 
-COLUMNS: Final[tuple[dict[str, Any], ...]] = (
-    {
-        "name": "Phase",
-        "type": "string",
-        "jsonPath": ".status.phase",
-        "description": "What the Agent is doing.",
-    },
-    {
-        "name": "Version",
-        "type": "string",
-        "jsonPath": ".spec.version",
-        "description": "Semantic version of the agent.",
-    },
-    {
-        "name": "Ready",
-        "type": "string",
-        "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
-        "description": "Whether the Agent is as its spec wants it.",
-    },
-    {
-        "name": "Available",
-        "type": "integer",
-        "jsonPath": ".status.availableReplicas",
-        "description": "Number of pods that serve.",
-    },
-    {
-        "name": "Desired",
-        "type": "integer",
-        "jsonPath": ".spec.replicas",
-        "description": "Number of pods wanted; empty means 1.",
-    },
-    {
-        "name": "Mode",
-        "type": "string",
-        "priority": 1,
-        "jsonPath": ".spec.operatingMode",
-        "description": "What the Agent should be doing.",
-    },
-    {
-        "name": "Revision",
-        "type": "string",
-        "priority": 1,
-        "jsonPath": ".status.targetRevision",
-        "description": "Revision the spec asks for.",
-    },
-    {
-        "name": "Reason",
-        "type": "string",
-        "priority": 1,
-        "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
-        "description": "Why the Agent is ready or not.",
-    },
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-)
 
-
-def agent_schema() -> dict[str, Any]:
-    """The structural schema of a whole Agent object."""
-    schema = structural_schema(Agent)
+def object_schema(resource: Resource) -> dict[str, Any]:
+    """The structural schema of a whole object."""
+    schema = structural_schema(resource.model)
     properties = schema["properties"]
     schema["properties"] = {
         "apiVersion": {"description": _API_VERSION_TEXT, "type": "string"},
@@ -92,24 +37,24 @@ def agent_schema() -> dict[str, Any]:
     return schema
 
 
-def agent_crd() -> dict[str, Any]:
+def crd(resource: Resource) -> dict[str, Any]:
     """The CustomResourceDefinition, ready to be applied."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": f"{Agent.PLURAL}.{API_GROUP}",
+            "name": f"{resource.plural}.{API_GROUP}",
             "labels": {"app.kubernetes.io/part-of": "agentherd"},
         },
         "spec": {
             "group": API_GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": Agent.KIND,
-                "listKind": f"{Agent.KIND}List",
-                "plural": Agent.PLURAL,
-                "singular": "agent",
-                "shortNames": ["ag"],
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.singular,
+                "shortNames": [resource.short_name],
                 "categories": ["agentherd"],
             },
             "versions": [
@@ -117,16 +62,9 @@ def agent_crd() -> dict[str, Any]:
                     "name": API_VERSION,
                     "served": True,
                     "storage": True,
-                    "additionalPrinterColumns": [dict(column) for column in COLUMNS],
-                    "subresources": {
-                        "status": {},
-                        "scale": {
-                            "specReplicasPath": ".spec.replicas",
-                            "statusReplicasPath": ".status.replicas",
-                            "labelSelectorPath": ".status.selector",
-                        },
-                    },
-                    "schema": {"openAPIV3Schema": agent_schema()},
+                    "additionalPrinterColumns": [c.keywords() for c in resource.columns],
+                    "subresources": {n: dict(o) for n, o in resource.subresources.items()},
+                    "schema": {"openAPIV3Schema": object_schema(resource)},
                 }
             ],
         },
@@ -140,7 +78,12 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def agent_crd_yaml() -> str:
+def crd_yaml(resource: Resource) -> str:
     """The CustomResourceDefinition as the text of its file."""
-    body = yaml.dump(agent_crd(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    body = yaml.dump(crd(resource), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return f"# Generated from operator/agentherd/api by `make generate`; do not edit.\n{body}"
+
+
+def agent_crd_yaml() -> str:
+    """The CustomResourceDefinition of the Agent as the text of its file."""
+    return crd_yaml(AGENT)

@@ -7,7 +7,7 @@ frozen: what was parsed is what was seen.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -61,6 +61,16 @@ class ObjectMeta(WireModel):
 
     annotations: dict[str, str] = Field(default_factory=dict)
     """Annotations of the object."""
+
+
+class StoredObject(WireModel):
+    """An object that the API server stores: a kind of ours, with metadata, spec and status."""
+
+    KIND: ClassVar[str]
+    PLURAL: ClassVar[str]
+
+    metadata: ObjectMeta
+    """Name, namespace, labels and annotations of the object."""
 
 
 class Condition(WireModel):

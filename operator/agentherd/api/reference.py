@@ -7,45 +7,49 @@ model's docstrings.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agentherd.api.agent import Agent
-from agentherd.api.crd import COLUMNS, agent_schema
+from agentherd.api.crd import object_schema
 from agentherd.api.markers import RULES
 from agentherd.api.meta import API_GROUP, API_VERSION
+from agentherd.api.resources import Resource
 
 Schema = Mapping[str, Any]
 
+_WRITER = {"status": "`status` (written by the operator)"}
 
-def agent_reference() -> str:
-    """The page about the Agent, as Markdown."""
-    schema = agent_schema()
+
+def reference(resource: Resource) -> str:
+    """The page about one resource, as Markdown."""
+    schema = object_schema(resource)
+    subresources = " and ".join(_WRITER.get(name, f"`{name}`") for name in resource.subresources)
     parts = [
         "<!-- Generated from operator/agentherd/api by `make generate`; do not edit. -->",
-        f"# {Agent.KIND}",
+        f"# {resource.kind}",
         schema["description"],
-        f"`apiVersion: {API_GROUP}/{API_VERSION}`, `kind: {Agent.KIND}`. Namespaced; "
-        f"`kubectl get {Agent.PLURAL}`, short `ag`, category `agentherd`. Subresources: `status` "
-        "(written by the operator) and `scale`.",
+        f"`apiVersion: {API_GROUP}/{API_VERSION}`, `kind: {resource.kind}`. Namespaced; "
+        f"`kubectl get {resource.plural}`, short `{resource.short_name}`, category `agentherd`. "
+        f"Subresource{'s' if len(resource.subresources) > 1 else ''}: {subresources}.",
         *_rules(schema),
         "## Columns of `kubectl get`",
         "Those marked *wide* are shown with `-o wide`.",
-        _columns(),
+        _columns(resource),
     ]
     for name in ("spec", "status"):
         parts += _objects(schema["properties"][name], name)
     return "\n\n".join(parts) + "\n"
 
 
-def _columns() -> str:
+def _columns(resource: Resource) -> str:
     rows = [
         (
-            column["name"] + (" *(wide)*" if column.get("priority") else ""),
-            f"`{_escape(column['jsonPath'])}`",
-            column.get("description", "Time since the object was created."),
+            column.name + (" *(wide)*" if column.wide else ""),
+            f"`{_escape(column.path)}`",
+            column.description,
         )
-        for column in COLUMNS
+        for column in resource.columns
     ]
     return _table(("Column", "Path", "What it shows"), rows)
 
@@ -63,7 +67,7 @@ def _objects(schema: Schema, path: str) -> Iterator[str]:
                 f"`{name}`" + (" **required**" if name in required else ""),
                 _type(field, f"{path}.{name}"),
                 _allowed(field),
-                f"`{field['default']}`" if "default" in field else "",
+                _default(field),
                 _escape(field["description"]).replace("\n\n", "<br><br>"),
             )
             for name, field in schema["properties"].items()
@@ -103,6 +107,13 @@ def _allowed(field: Schema) -> str:
         found.append("each: " + ", ".join(of_each))
     found += [rule["message"] for rule in field.get(RULES, ())]
     return _escape("; ".join(found))
+
+
+def _default(field: Schema) -> str:
+    if "default" not in field:
+        return ""
+    default = field["default"]
+    return f"`{json.dumps(default) if isinstance(default, list) else default}`"
 
 
 def _bounds(field: Schema) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _translate(raw: Mapping[str, Any], definitions: Mapping[str, Any], path: str
         elif keyword == "default":
             # An empty default is how Python spells "absent"; the server must not store it.
             if value:
-                schema["default"] = value
+                schema["default"] = _without_nulls(value)
         elif keyword == "properties":
             schema["properties"] = {
                 name: _translate(child, definitions, f"{path}.{name}")
@@ -121,6 +121,13 @@ def _only_branch(
     if len(present) != 1:
         raise NotStructuralError(path, "a union other than with null has no structural schema")
     return present[0]
+
+
+def _without_nulls(value: Any) -> Any:
+    """What a default says; null is how Python spells "absent" within it."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def paragraphs(text: str) -> str:

@@ -30,7 +30,7 @@ from agentherd.api.markers import (
     is_empty,
     list_map,
 )
-from agentherd.api.meta import Condition, ObjectMeta, WireModel
+from agentherd.api.meta import Condition, StoredObject, WireModel
 from agentherd.api.strategy import MAX_STEPS, Strategy
 
 MAX_UPGRADE_HISTORY: Final = 50
@@ -338,7 +338,7 @@ class AgentUpgradeStatus(WireModel):
     `Stalled` exist only while they are true."""
 
 
-class AgentUpgrade(WireModel):
+class AgentUpgrade(StoredObject):
     """An AgentUpgrade is one change of one Agent: from the revision that serves to another one, in
     steps that can be watched, paused, promoted and rolled back. The operator makes one for every
     change of a running Agent; create one yourself to change an Agent without writing it until the
@@ -376,9 +376,6 @@ class AgentUpgrade(WireModel):
 
     KIND: ClassVar[str] = "AgentUpgrade"
     PLURAL: ClassVar[str] = "agentupgrades"
-
-    metadata: ObjectMeta
-    """Name, namespace, labels and annotations of the object."""
 
     spec: AgentUpgradeSpec
     """What is to be changed, how, and what to do with it now."""
