@@ -69,6 +69,7 @@ COREDNS = Tool(module="coredns", programs=("coredns",), minutes="2 to 3 min")
 HELM = Tool(module="helm", programs=("helm",), minutes="1 min")
 KWOK = Tool(module="kwok", programs=("kwok",), minutes="1 min")
 KIND = Tool(module="kind", programs=("kind",), minutes="seconds")
+VEGETA = Tool(module="vegeta", programs=("vegeta",), minutes="half a minute")
 PAUSE = Tool(module="pause", programs=("pause",), minutes="seconds", own_source=True)
 
 LOCAL_TOOLS = (KUBERNETES, CONTAINERD, COREDNS, PAUSE, HELM)
