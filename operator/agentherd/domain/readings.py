@@ -1,0 +1,94 @@
+"""What the metrics of a pod tell: how many requests it got lately, and how many it still has.
+
+A counter tells only by its increase, and only while somebody looks: what a pod got before the
+first look, or between the last look and a restart, is not known and not guessed. So a reading
+counts less rather than more, and says for how long it counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Final
+
+WINDOW: Final = 10.0
+"""Seconds that are recent: long enough for a figure, short enough to follow a change of weight."""
+
+ENOUGH: Final = 20
+"""Requests below which a share is noise: of 20, one more or less is five percent already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A pod to look at; `requests` and `in_flight` are the names of its metrics."""
+
+    uid: str
+    url: str
+    requests: str
+    in_flight: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One look at a pod, at a time in seconds of a clock that never goes back."""
+
+    requests: float
+    in_flight: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is known of one pod.
+
+    `recent` are the requests of the last `WINDOW` seconds, counted during `seconds` of them;
+    `since_last` those between the two latest looks, None after a first look. `in_flight` is as of
+    the latest look, at `at` (whole seconds), and None when the pod does not tell.
+    """
+
+    recent: float
+    in_flight: float | None
+    at: datetime
+    seconds: float
+    since_last: float | None
+
+
+def reading(samples: Sequence[Sample], *, now: float, at: datetime) -> Reading | None:
+    """What samples in the order of their time say at `now`; None when all of them are too old.
+
+    `at` is the time of day of the latest sample.
+    """
+    # An increase across the start of the window is left out: which part of it is recent is not
+    # known, and requests from before a change of weight would tell of a weight that is past.
+    recent = [sample for sample in samples if sample.at >= now - WINDOW]
+    if not recent:
+        return None
+    latest = recent[-1]
+    return Reading(
+        recent=sum(_increase(before, after) for before, after in pairwise(recent)),
+        in_flight=latest.in_flight,
+        at=at.replace(microsecond=0),
+        seconds=latest.at - recent[0].at,
+        since_last=_increase(samples[-2], latest) if len(samples) > 1 else None,
+    )
+
+
+def share(canary: Iterable[Reading], stable: Iterable[Reading]) -> int | None:
+    """Percent of the recent requests that the canary got, rounded half up.
+
+    None when there are fewer than `ENOUGH` of them, or when nothing is known of one side.
+    """
+    sides = [[pod.recent for pod in side] for side in (canary, stable)]
+    total = sum(map(sum, sides))
+    if not all(sides) or total < ENOUGH:
+        return None
+    return int(100 * sum(sides[0]) / total + 0.5)
+
+
+def _increase(before: Sample, after: Sample) -> float:
+    if after.requests < before.requests:
+        # The container was restarted, and its counter began at 0 again.
+        return after.requests
+    return after.requests - before.requests
