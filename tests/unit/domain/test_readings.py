@@ -1,0 +1,170 @@
+"""What a few looks at the counters of a pod tell, and what they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentherd.domain.readings import ENOUGH, WINDOW, Reading, Sample, reading, share
+
+NOON = datetime(2026, 5, 4, 12, 0, 0, 250_000, tzinfo=UTC)
+
+
+def every_second(*counts: float) -> list[Sample]:
+    return [Sample(requests=n, in_flight=None, at=float(at)) for at, n in enumerate(counts)]
+
+
+def read(samples: Sequence[Sample], *, now: float | None = None) -> Reading:
+    found = reading(samples, now=samples[-1].at if now is None else now, at=NOON)
+    assert found is not None
+    return found
+
+
+def pod(recent: float) -> Reading:
+    return Reading(recent=recent, in_flight=None, at=NOON, seconds=10.0, since_last=None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "recent", "since_last"),
+    [
+        ((500,), 0, None),
+        ((500, 500, 500), 0, 0),
+        ((0, 3, 3, 10), 10, 7),
+        ((500, 510, 4, 6), 16, 2),
+        ((500, 510, 4), 14, 4),
+        ((500, 0, 0), 0, 0),
+        (tuple(range(0, 3000, 100)), 1000, 100),
+    ],
+    ids=[
+        "what came before the first look is not known",
+        "no traffic",
+        "increases are added up",
+        "a counter that goes down has begun at 0 again",
+        "it has just done so",
+        "a restarted pod that gets nothing",
+        "what is older than the window does not count",
+    ],
+)
+def test_requests_are_counted_by_their_increase(
+    counts: tuple[float, ...], recent: float, since_last: float | None
+) -> None:
+    found = read(every_second(*counts))
+
+    assert (found.recent, found.since_last) == (recent, since_last)
+
+
+def test_a_missing_look_loses_no_request() -> None:
+    looks = every_second(0, 10, 20, 30, 40)
+
+    assert read([looks[0], looks[4]]).recent == read(looks).recent == 40
+
+
+def test_requests_of_a_gap_longer_than_the_window_are_not_taken_for_recent() -> None:
+    found = read(
+        [
+            Sample(requests=0, in_flight=None, at=0),
+            Sample(requests=9000, in_flight=None, at=WINDOW + 1),
+        ]
+    )
+
+    assert (found.recent, found.seconds, found.since_last) == (0, 0, 9000)
+
+
+def test_the_window_slides_on_while_a_pod_does_not_answer() -> None:
+    looks = every_second(0, 10, 20)
+
+    at_times = [reading(looks, now=now, at=NOON) for now in (2, 11, 12, 12.1)]
+
+    assert [found and found.recent for found in at_times] == [20, 10, 0, None]
+
+
+def test_nothing_is_known_without_a_look() -> None:
+    assert reading([], now=0, at=NOON) is None
+
+
+def test_what_is_in_flight_is_what_the_latest_look_saw() -> None:
+    looks = [
+        Sample(requests=1, in_flight=7, at=0),
+        Sample(requests=1, in_flight=2, at=1),
+    ]
+
+    assert read(looks).in_flight == 2
+    assert read([*looks, Sample(requests=1, in_flight=None, at=2)]).in_flight is None
+
+
+def test_a_reading_tells_its_time_in_whole_seconds_and_for_how_long_it_counted() -> None:
+    found = read(every_second(0, 10, 20), now=5)
+
+    assert found.at == NOON.replace(microsecond=0)
+    assert found.seconds == 2
+
+
+counts = st.lists(st.integers(0, 10_000), min_size=1, max_size=30)
+
+
+@given(counts, st.floats(0.1, 5))
+def test_never_more_is_counted_than_came_since_the_first_look(
+    increases: list[int], step: float
+) -> None:
+    """With a counter that never restarts, the sum of the increases is an upper bound."""
+    totals = [sum(increases[: n + 1]) for n in range(len(increases))]
+    looks = [Sample(requests=n, in_flight=None, at=at * step) for at, n in enumerate(totals)]
+
+    found = read(looks)
+
+    assert 0 <= found.recent <= totals[-1] - totals[0]
+    assert 0 <= found.seconds <= WINDOW
+
+
+@given(counts)
+def test_restarts_never_make_a_count_negative(values: list[int]) -> None:
+    found = read(every_second(*values))
+
+    assert found.recent >= 0
+    assert found.recent <= sum(max(pair) for pair in pairwise(values))
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "percent"),
+    [
+        ([5], [95], 5),
+        ([0], [100], 0),
+        ([100], [0], 100),
+        ([10, 10], [30, 30, 20], 20),
+        ([1], [199], 1),
+        ([1], [200], 0),
+        ([ENOUGH / 2], [ENOUGH / 2], 50),
+        ([ENOUGH / 2], [ENOUGH / 2 - 1], None),
+        ([0], [0], None),
+        ([], [100], None),
+        ([100], [], None),
+        ([], [], None),
+    ],
+)
+def test_the_share_is_of_the_requests_of_both_sides(
+    canary: list[float], stable: list[float], percent: int | None
+) -> None:
+    """It is not known of too few requests, nor when one side tells nothing."""
+    assert share(map(pod, canary), map(pod, stable)) == percent
+
+
+sides = st.lists(st.floats(0, 2.0**53), min_size=1, max_size=5)
+
+
+@given(sides, sides)
+def test_the_shares_of_both_sides_make_up_the_whole(
+    canary: list[float], stable: list[float]
+) -> None:
+    """Up to the one percent that rounding half up may add."""
+    ours = share(map(pod, canary), map(pod, stable))
+    theirs = share(map(pod, stable), map(pod, canary))
+
+    assert (ours is None) == (theirs is None)
+    if ours is not None and theirs is not None:
+        assert 0 <= ours <= 100
+        assert ours + theirs in {100, 101}
