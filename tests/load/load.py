@@ -17,7 +17,7 @@ from devcluster import toolchain
 from devcluster.layout import BIN
 from devcluster.lock import alone
 from devcluster.progress import Progress
-from tests.load.answer import read
+from tests.load.answer import Answer, read
 from tests.load.report import Report
 from tests.load.request import Request
 from tests.load.target import Target
@@ -39,11 +39,19 @@ class GeneratorFailed(Exception):
 class Load:
     """Requests at a fixed rate; `rate` is a second, `seconds` is for how long.
 
-    `directory` takes the generator's files and must be this load's own.
+    `directory` takes the generator's files and must be this load's own; without `vegeta`, the
+    program is built when it is first wanted.
     """
 
     def __init__(
-        self, target: Target, request: Request, *, rate: float, seconds: float, directory: Path
+        self,
+        target: Target,
+        request: Request,
+        *,
+        rate: float,
+        seconds: float,
+        directory: Path,
+        vegeta: Path | None = None,
     ) -> None:
         if rate * seconds > MOST_REQUESTS or seconds > LONGEST:
             raise TooMuch(f"{rate:g}/s for {seconds:g} s; at most {MOST_REQUESTS} in {LONGEST:g} s")
@@ -51,12 +59,15 @@ class Load:
         self.request = request
         self.rate = rate
         self.seconds = seconds
+        self._vegeta = vegeta
         self._answers = directory / "answers.jsonl"
         self._targets = directory / "targets.json"
         self._errors = directory / "errors.txt"
         self._attack: subprocess.Popen[bytes] | None = None
         self._encode: subprocess.Popen[bytes] | None = None
         self._began = 0.0
+        self._known: list[Answer] = []
+        self._offset = 0
 
     def __enter__(self) -> Load:
         self.start()
@@ -72,7 +83,7 @@ class Load:
 
     def start(self) -> None:
         """Begin to send; returns at once."""
-        vegeta = str(program())
+        vegeta = str(self._vegeta or program())
         self._targets.write_text(self.request.target(self.target.url))
         with self._errors.open("wb") as errors, self._answers.open("wb") as answers:
             # Sessions of their own: Ctrl-C is for the test, which then stops the load in order.
@@ -111,7 +122,12 @@ class Load:
     def so_far(self) -> Report:
         """What is known by now; requests in flight are not in it."""
         with self._answers.open("rb") as lines:
-            return Report.of(read(line) for line in lines if line.endswith(b"\n"))
+            lines.seek(self._offset)
+            for line in lines:
+                if line.endswith(b"\n"):
+                    self._known.append(read(line))
+                    self._offset += len(line)
+        return Report.of(self._known)
 
     def stop(self) -> Report:
         """Send no more, wait for what is in flight, and report."""
