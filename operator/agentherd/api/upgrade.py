@@ -229,7 +229,7 @@ class PhaseChange(WireModel):
     """Why, as a sentence for people. May be empty."""
 
     at: Time
-    """Time of the change."""
+    """Time at which the phase or the step changed."""
 
 
 class Control(WireModel):

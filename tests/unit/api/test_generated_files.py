@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from agentherd.api.__main__ import GENERATED, main
-from agentherd.api.crd import agent_crd, agent_crd_yaml
+from agentherd.api.crd import crd, crd_yaml
+from agentherd.api.resources import Resource
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -21,17 +22,25 @@ def test_the_file_in_the_repository_is_fresh(name: str) -> None:
     assert text == GENERATED[name]()
 
 
-def test_the_file_holds_the_whole_definition() -> None:
+def test_the_file_holds_the_whole_definition(resource: Resource) -> None:
     """YAML loses nothing and uses no aliases, which some readers do not follow."""
-    text = agent_crd_yaml()
+    text = crd_yaml(resource)
 
-    assert yaml.safe_load(text) == agent_crd()
+    assert yaml.safe_load(text) == crd(resource)
     assert "&id" not in text
 
 
-def test_the_definition_stays_small() -> None:
+def test_the_definition_stays_small(resource: Resource) -> None:
     """Below 60 KB it fits into every annotation and every reader's patience."""
-    assert len(agent_crd_yaml().encode()) < 60_000
+    assert len(crd_yaml(resource).encode()) < 60_000
+
+
+def test_the_kustomization_lists_every_definition() -> None:
+    """A definition that it does not list would be installed by nobody."""
+    listed = yaml.safe_load((REPOSITORY / "crds/Kustomization").read_text(encoding="utf-8"))
+
+    definitions = [name for name in GENERATED if name.startswith("crds/")]
+    assert [f"crds/{name}" for name in listed["resources"]] == definitions
 
 
 def test_writing_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,3 +80,11 @@ def test_the_reference_shows_every_field() -> None:
         assert f"| `{field}` |" in page
     for section in ("## spec.health.http", "## status.conditions[]", "## spec.template.spec"):
         assert f"\n{section}\n" in page
+
+
+def test_the_reference_tells_the_rules_and_the_steps_by_default() -> None:
+    """What the server refuses stands at the top, and a default that is a list is legible."""
+    page = GENERATED["docs/reference/agentupgrade.md"]()
+
+    assert "\n- spec.targetRef cannot be changed: " in page
+    assert '`[{"weight": 5, "pause": {"seconds": 30}}, ' in page

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentherd.api.crd import object_schema
+from agentherd.api.resources import RESOURCES
+
 RULES = "x-kubernetes-validations"
 
 
@@ -94,7 +97,8 @@ def test_other_names_are_refused(name: re.Pattern[str], text: str) -> None:
     assert not name.fullmatch(text)
 
 
-def test_every_rule_tells_what_to_do(schema: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "count"), [("agent", 17), ("agentupgrade", 20)])
+def test_every_rule_tells_what_to_do(kind: str, count: int) -> None:
     """A message is a sentence, not the expression."""
 
     def walk(node: Any) -> list[dict[str, str]]:
@@ -102,9 +106,50 @@ def test_every_rule_tells_what_to_do(schema: dict[str, Any]) -> None:
             return [*node.get(RULES, []), *(r for child in node.values() for r in walk(child))]
         return []
 
-    rules = walk(schema)
+    rules = walk(object_schema(next(one for one in RESOURCES if one.singular == kind)))
 
-    assert len(rules) == 7
+    assert len(rules) == count
     for rule in rules:
         assert len(rule["message"]) > 20
         assert "self" not in rule["message"].replace("itself", "")
+
+
+@pytest.fixture(scope="session")
+def header(schema: dict[str, Any]) -> re.Pattern[str]:
+    testers = schema["properties"]["spec"]["properties"]["traffic"]["properties"]["testers"]
+    return pattern_of(testers["properties"]["headers"][RULES])
+
+
+@pytest.mark.parametrize("text", ["x-tester", "X_Tester.1", "x" * 256])
+def test_names_of_headers_are_accepted(header: re.Pattern[str], text: str) -> None:
+    """In any case, as HTTP does not tell them apart."""
+    assert header.fullmatch(text)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a:b", "ü", "x" * 257])
+def test_other_names_of_headers_are_refused(header: re.Pattern[str], text: str) -> None:
+    """The Gateway would refuse the whole route."""
+    assert not header.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    "field", ["targetRef", "to", "strategy", "priority", "dependsOn", "allowDowngrade"]
+)
+def test_what_an_upgrade_was_judged_by_is_compared_with_what_it_was(
+    upgrade_schema: dict[str, Any], field: str
+) -> None:
+    """A field that is frozen is frozen by a rule about that very field."""
+    (rule,) = (
+        rule["rule"]
+        for rule in upgrade_schema[RULES]
+        if rule["fieldPath"] == f".spec.{field}" and "oldSelf" in rule["rule"]
+    )
+
+    assert f"self.spec.{field} == oldSelf.spec.{field}" in rule
+    assert ("oldSelf.status.phase != 'Pending'" in rule) == (field != "targetRef")
+
+
+@pytest.mark.parametrize("field", ["paused", "promote", "rollback"])
+def test_what_steers_an_upgrade_is_never_frozen(upgrade_schema: dict[str, Any], field: str) -> None:
+    """A person can stop it, let it go on and take it back at any time."""
+    assert f".spec.{field}" not in {rule["fieldPath"] for rule in upgrade_schema[RULES]}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
+from agentherd.api.crd import crd as crd_of
 from agentherd.api.markers import Keywords, Rule
+from agentherd.api.resources import AGENT_UPGRADE, Resource
 from agentherd.api.schema import NotStructuralError, structural_schema
 
 FORBIDDEN = {
@@ -25,6 +28,15 @@ FORBIDDEN = {
     "uniqueItems",
 }
 
+STRATEGY_DEFAULTS = {
+    ".type": "Canary",
+    ".canary.steps": [{"weight": w, "pause": {"seconds": 30}} for w in (5, 25, 50)],
+    ".rollingUpdate.maxSurge": "25%",
+    ".scaleDownDelaySeconds": 30,
+    ".abortScaleDownDelaySeconds": 30,
+    ".rollbackWindow": 3,
+}
+
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every schema within `schema`, with its path."""
@@ -37,23 +49,23 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
         yield from nodes(schema["additionalProperties"], f"{path}[*]")
 
 
-def test_nothing_in_it_is_unknown_to_kubernetes(schema: dict[str, Any]) -> None:
+def test_nothing_in_it_is_unknown_to_kubernetes(each_schema: dict[str, Any]) -> None:
     """No reference, no union, no constant, no title."""
-    found = {path: FORBIDDEN & node.keys() for path, node in nodes(schema)}
+    found = {path: FORBIDDEN & node.keys() for path, node in nodes(each_schema)}
 
     assert {path: words for path, words in found.items() if words} == {}
 
 
-def test_every_value_has_exactly_one_type(schema: dict[str, Any]) -> None:
+def test_every_value_has_exactly_one_type(each_schema: dict[str, Any]) -> None:
     """A node has a type or is an integer-or-string, and never both properties and a map."""
-    for path, node in nodes(schema):
+    for path, node in nodes(each_schema):
         assert ("type" in node) != node.get("x-kubernetes-int-or-string", False), path
         assert not {"properties", "additionalProperties"} <= node.keys(), path
 
 
-def test_every_property_is_explained(schema: dict[str, Any]) -> None:
+def test_every_property_is_explained(each_schema: dict[str, Any]) -> None:
     """`kubectl explain` has a sentence for each field; metadata is explained by the server."""
-    for path, node in nodes(schema):
+    for path, node in nodes(each_schema):
         for name, child in node.get("properties", {}).items():
             if (path, name) == ("", "metadata"):
                 continue
@@ -63,9 +75,9 @@ def test_every_property_is_explained(schema: dict[str, Any]) -> None:
             assert "\n" not in text.replace("\n\n", ""), f"{path}.{name}"
 
 
-def test_everything_a_person_can_write_is_bounded(schema: dict[str, Any]) -> None:
+def test_everything_a_person_can_write_is_bounded(each_schema: dict[str, Any]) -> None:
     """Strings, lists and maps of the spec have a maximum, without which no CEL cost is known."""
-    for path, node in nodes(schema["properties"]["spec"], "spec"):
+    for path, node in nodes(each_schema["properties"]["spec"], "spec"):
         match node.get("type"):
             case "string":
                 assert "maxLength" in node or "enum" in node, path
@@ -75,16 +87,16 @@ def test_everything_a_person_can_write_is_bounded(schema: dict[str, Any]) -> Non
                 assert "maxProperties" in node, path
 
 
-def test_every_list_of_the_status_is_bounded(schema: dict[str, Any]) -> None:
+def test_every_list_of_the_status_is_bounded(each_schema: dict[str, Any]) -> None:
     """A status cannot grow for ever, whatever happens to an Agent."""
-    for path, node in nodes(schema["properties"]["status"], "status"):
+    for path, node in nodes(each_schema["properties"]["status"], "status"):
         if node.get("type") == "array":
             assert "maxItems" in node, path
 
 
-def test_every_list_says_how_it_is_merged(schema: dict[str, Any]) -> None:
+def test_every_list_says_how_it_is_merged(each_schema: dict[str, Any]) -> None:
     """Server-side apply needs to know; keys of a list-map are required fields of its items."""
-    for path, node in nodes(schema):
+    for path, node in nodes(each_schema):
         if node.get("type") != "array":
             continue
         assert node.get("x-kubernetes-list-type") in {"atomic", "set", "map"}, path
@@ -108,12 +120,31 @@ def test_only_these_defaults_are_stored(schema: dict[str, Any]) -> None:
         ".spec.health.timeoutSeconds": 3,
         ".spec.health.failureThreshold": 3,
         ".spec.drain.timeoutSeconds": 30,
+        ".spec.traffic.path": "/",
+        ".spec.traffic.protocol": "HTTP",
+        ".spec.traffic.routeRef.kind": "HTTPRoute",
+        ".spec.traffic.settleSeconds": 2,
+        ".spec.metrics.path": "/metrics",
+        ".spec.metrics.requests": "http_requests_total",
+        ".spec.metrics.inFlight": "http_requests_in_flight",
+        **{f".spec.upgradePolicy{path}": default for path, default in STRATEGY_DEFAULTS.items()},
     }
 
 
-def test_a_condition_is_a_metav1_condition(schema: dict[str, Any]) -> None:
+def test_an_upgrade_stores_only_these_defaults(upgrade_schema: dict[str, Any]) -> None:
+    """A switch that is off is absent, so that nobody seems to have set it."""
+    defaults = {path: node["default"] for path, node in nodes(upgrade_schema) if "default" in node}
+
+    assert defaults == {
+        ".spec.priority": 5,
+        ".spec.attempt": 1,
+        **{f".spec.strategy{path}": default for path, default in STRATEGY_DEFAULTS.items()},
+    }
+
+
+def test_a_condition_is_a_metav1_condition(each_schema: dict[str, Any]) -> None:
     """Field by field the schema that Kubernetes publishes."""
-    conditions = schema["properties"]["status"]["properties"]["conditions"]
+    conditions = each_schema["properties"]["status"]["properties"]["conditions"]
     item = conditions["items"]
     fields = item["properties"]
 
@@ -179,12 +210,28 @@ def test_the_definition_has_its_names_and_subresources(crd: dict[str, Any]) -> N
     ]
 
 
-def test_a_column_points_to_a_field(crd: dict[str, Any], schema: dict[str, Any]) -> None:
+def test_an_upgrade_has_a_status_and_no_scale() -> None:
+    """Its number of pods is a matter of its steps."""
+    spec = crd_of(AGENT_UPGRADE)["spec"]
+
+    assert spec["names"]["shortNames"] == ["agup"]
+    assert spec["names"]["singular"] == "agentupgrade"
+    assert spec["versions"][0]["subresources"] == {"status": {}}
+
+
+def test_a_column_points_to_a_field(resource: Resource, each_schema: dict[str, Any]) -> None:
     """A renamed field cannot leave an empty column behind."""
-    for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]:
-        path = column["jsonPath"].replace('[?(@.type=="Ready")]', "[]")
-        known = {".metadata.creationTimestamp", *(known for known, _ in nodes(schema))}
-        assert path in known, column["name"]
+    known = {".metadata.creationTimestamp", *(path for path, _ in nodes(each_schema))}
+
+    for column in resource.columns:
+        assert re.sub(r"\[\?.*\]", "[]", column.path) in known, column.name
+
+
+def test_a_change_of_the_template_is_opaque(upgrade_schema: dict[str, Any]) -> None:
+    """A merge patch may hold anything, null above all, so nothing of it is judged or pruned."""
+    template = upgrade_schema["properties"]["spec"]["properties"]["to"]["properties"]["template"]
+
+    assert template.keys() == {"description", "type", "x-kubernetes-preserve-unknown-fields"}
 
 
 class Loop(BaseModel):
@@ -235,6 +282,19 @@ def test_optional_means_absent_not_null() -> None:
         "type": "object",
         "properties": {"field": {"type": "integer", "minimum": 1}},
     }
+
+
+def test_a_default_holds_no_null() -> None:
+    """The API server would refuse one, as the field is absent and not nullable."""
+
+    class Inner(BaseModel):
+        number: int | None = None
+        text: str = "a"
+
+    class Model(BaseModel):
+        field: list[Inner] = [Inner()]
+
+    assert structural_schema(Model)["properties"]["field"]["default"] == [{"text": "a"}]
 
 
 def test_a_map_of_anything_is_an_open_object() -> None:

@@ -17,6 +17,7 @@ import yaml
 REPOSITORY = Path(__file__).parents[3]
 CHART = REPOSITORY / "helm/agentherd"
 INSTALL = REPOSITORY / "manifests/install.yaml"
+DEFINITIONS = ("agents.agentherd.dev", "agentupgrades.agentherd.dev")
 
 Object = dict[str, Any]
 Objects = dict[tuple[str, str, str], Object]
@@ -113,12 +114,13 @@ def test_two_releases_do_not_share_a_name(render: Render) -> None:
     second = render(release="one", namespace="b")
 
     shared = {key for key in first if not key[1]} & {key for key in second if not key[1]}
-    assert shared == {("CustomResourceDefinition", "", "agents.agentherd.dev")}
+    assert shared == {("CustomResourceDefinition", "", name) for name in DEFINITIONS}
 
 
-def test_definitions_are_kept_by_default(render: Render) -> None:
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_definitions_are_kept_by_default(render: Render, name: str) -> None:
     """An uninstall must not take every Agent with it."""
-    definition = render()["CustomResourceDefinition", "", "agents.agentherd.dev"]
+    definition = render()["CustomResourceDefinition", "", name]
 
     assert definition["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 

@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agentherd.api.resources import RESOURCES, Resource
 from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
     CHILD_KINDS,
     CONTROLLER_REVISION,
+    GROUP,
     POD,
     REPLICA_SET,
+    ROUTE_KINDS,
     Kind,
 )
 
@@ -46,6 +51,40 @@ def test_children_are_applied_and_deleted(kind: Kind) -> None:
     else:
         assert writes - {"get"} == {"create", "delete", "patch"}
         assert ("get" in writes) == (kind not in {CONTROLLER_REVISION, REPLICA_SET})
+
+
+@pytest.mark.parametrize("kind", [AGENT_UPGRADE, *ROUTE_KINDS], ids=lambda kind: kind.plural)
+def test_upgrades_and_routes_are_made_followed_and_removed(kind: Kind) -> None:
+    """Whatever name they have, they are looked at before they are written."""
+    assert granted(kind) == {"create", "delete", "get", "list", "patch", "watch"}
+
+
+def test_an_agent_is_written_and_never_made_or_removed() -> None:
+    """A promoted change goes into the Agent; whether there is one is up to people."""
+    assert granted(AGENT) == {"get", "list", "patch", "watch"}
+
+
+@pytest.mark.parametrize("kind", [AGENT, AGENT_UPGRADE], ids=lambda kind: kind.plural)
+def test_a_status_is_only_patched(kind: Kind) -> None:
+    """It is read with its object."""
+    assert GRANTED[GROUP, f"{kind.plural}/status"] == {"patch"}
+
+
+def test_what_the_proxies_know_is_only_read() -> None:
+    """EndpointSlices are made by the cluster."""
+    assert GRANTED["discovery.k8s.io", "endpointslices"] == {"get", "list", "watch"}
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.plural)
+def test_people_may_do_with_each_of_our_objects_what_they_may_do_in_a_namespace(
+    resource: Resource,
+) -> None:
+    """A new resource that only administrators can see would be of no use."""
+    view, edit = yaml.safe_load_all((BASE / "agent-roles.yaml").read_text(encoding="utf-8"))
+
+    (seen,) = view["rules"]
+    assert {resource.plural, f"{resource.plural}/status"} <= set(seen["resources"])
+    assert resource.plural in edit["rules"][0]["resources"]
 
 
 def test_nothing_opens_the_cluster() -> None:
