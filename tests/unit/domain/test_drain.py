@@ -182,6 +182,13 @@ def test_the_longest_marked_go_on_draining() -> None:
     assert (found.mark, found.unmark) == ({}, ("uid-a",))
 
 
+def test_a_mark_just_made_is_kept_though_its_time_is_rounded_up() -> None:
+    """Else the next look would pass it on to another pod."""
+    found = shrunk(Pod(name="a"), draining("b", -0.5), size=1)
+
+    assert (found.mark, found.unmark) == ({}, ())
+
+
 def test_growing_takes_back_what_was_marked() -> None:
     """At once, and whatever the pods have left to do."""
     found = shrunk(draining("a", 1), draining("b", 9, released=True), size=3)
