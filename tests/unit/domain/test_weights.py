@@ -308,11 +308,12 @@ def test_a_full_rule_with_a_canary_in_it_is_not_too_full() -> None:
     assert split(live, Y, 30) == split([full], Y, 30)
 
 
-def test_a_weight_that_somebody_changed_is_put_right() -> None:
+@pytest.mark.parametrize("drifted", [{"stable": 300, "part": 15}, {"stable": 285, "part": 0}])
+def test_a_weight_that_somebody_changed_is_put_right(drifted: dict[str, int]) -> None:
     """As long as the original one can still be guessed from the sum, it is."""
-    drifted = [rule(ref("greeter", 300), ref(X.service, 15))]
+    edited = [rule(ref("greeter", drifted["stable"]), ref(X.service, drifted["part"]))]
 
-    (after,) = split(drifted, X, 5)
+    (after,) = split(edited, X, 5)
 
     assert weights(after) == {"greeter": 285, X.service: 15}
 
@@ -329,6 +330,25 @@ def test_a_canary_that_somebody_moved_is_put_back() -> None:
     (after,) = split(moved, X, 10)
 
     assert list(weights(after).items()) == [("greeter", 90), (X.service, 10)]
+
+
+def test_a_canary_before_several_stable_backends_belongs_to_the_first() -> None:
+    """The others keep the weight they have."""
+    first, second = ref("greeter", 380), ref("greeter", 100, port=8081)
+    moved = [rule(ref(X.service, 20), first, second)]
+
+    (after,) = split(moved, None)
+
+    assert [r["weight"] for r in after["backendRefs"]] == [4, 1]
+
+
+def test_the_canary_that_is_asked_for_is_ours_whatever_its_name() -> None:
+    """It is never added beside itself."""
+    odd = Backend("preview", 8080)
+
+    once = split([rule(ref("greeter"))], odd, 5)
+
+    assert split(once, odd, 10) == split([rule(ref("greeter"))], odd, 10)
 
 
 def test_a_canary_without_its_stable_backend_is_left_until_it_is_over() -> None:
