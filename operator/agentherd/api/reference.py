@@ -96,7 +96,7 @@ def _type(field: Schema, path: str) -> str:
         anchor = "".join(letter for letter in f"{path}{suffix}".lower() if letter.isalnum())
         name = f"[object](#{anchor})"
     else:
-        name = "time" if inner.get("format") == "date-time" else inner["type"]
+        name = "time" if inner.get("format") == "date-time" else inner.get("type", "any value")
     return {"[]": f"list of {name}", "[*]": f"map of {name}"}.get(suffix, name)
 
 

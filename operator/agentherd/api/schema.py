@@ -30,6 +30,7 @@ _KEPT: Final = frozenset(
         "maxProperties",
         "minimum",
         "maximum",
+        "nullable",
         RULES,
         "x-kubernetes-int-or-string",
         "x-kubernetes-list-map-keys",

@@ -42,13 +42,14 @@ class Step(WireModel):
     )
 
     weight: Annotated[Int32, Field(ge=0, le=100)]
-    """Percentage of the requests that the new version gets. Without `spec.traffic` of the Agent it
-    is the percentage of the pods that are of the new version, as near as their number allows.
-    0 starts pods that only testers reach. Required."""
+    """Percentage of the requests that the new version gets. Without `spec.traffic` of the Agent
+    every pod gets the same, so it is reached by the number of pods, and nothing above 50 before the
+    new version gets all. 0 starts pods that only testers reach. Required."""
 
     replicas: Annotated[Int32, Field(ge=0, le=10000)] | None = None
-    """Number of pods of the new version at this step. Absent: as many as `weight` percent of the
-    pods wanted, rounded up, and at least one."""
+    """Number of pods of the new version at this step. Absent: `weight` percent of the pods wanted
+    with `spec.traffic` of the Agent, and without it as many as are that part of all pods together
+    with the old ones; rounded up, at least one, and at most as many as wanted."""
 
     pause: Pause | None = None
     """How long the upgrade stays at this step, counted from the moment the new version is given

@@ -21,8 +21,10 @@ from agentherd.api.markers import (
     AgentName,
     Clip,
     Count,
+    DescribedBy,
     Int32,
     Int64,
+    Keywords,
     ObjectName,
     Revision,
     Rule,
@@ -39,6 +41,12 @@ MAX_CONTROLS: Final = 20
 _BEGUN: Final = (
     "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase != 'Pending'"
 )
+
+# Anything, and not an object of which nothing is known: in those, a rule that compares two would
+# overlook that a key was replaced by another one.
+_Anything = Annotated[
+    Any, Keywords({"x-kubernetes-preserve-unknown-fields": True, "nullable": True})
+]
 
 
 def _frozen_once_begun(field: str) -> Rule:
@@ -57,6 +65,17 @@ class TargetRef(WireModel):
 
     name: AgentName
     """Name of the Agent, in the same namespace. Required."""
+
+
+class TemplatePatch(WireModel):
+    """Changes of a pod template; never parsed into, as in a patch null differs from absent."""
+
+    metadata: _Anything = None
+    """Labels and annotations that are set or, with `null`, removed. Absent: they stay."""
+
+    spec: _Anything = None
+    """Fields of the pods' specification that are set or, with `null`, removed. `containers` is a
+    list and so is replaced as a whole. Absent: the specification stays."""
 
 
 class Change(WireModel):
@@ -93,9 +112,10 @@ class Change(WireModel):
     """Configuration the Agent gets in place of the one it has. Keys that are not named here are
     gone afterwards. Absent: the configuration stays."""
 
-    template: dict[str, Any] | None = None
-    """Changes of the Agent's pod template, as a JSON merge patch (RFC 7386): objects are merged,
-    everything else, lists too, is replaced, and `null` removes a field. `image` is set after it.
+    template: Annotated[dict[str, Any], DescribedBy(TemplatePatch)] | None = None
+    """Changes of the Agent's pod template, as a JSON merge patch (RFC 7386): its `metadata`
+    and `spec` are merged, lists are replaced as a whole, and `null` removes a field. `image` is set
+    after it.
     Absent: the template stays."""
 
     revision: Revision | None = None
@@ -301,8 +321,8 @@ class AgentUpgradeStatus(WireModel):
     """Percentage of the requests that the new version was given."""
 
     weight_seen: Annotated[Int32, Field(ge=0, le=100)] | None = None
-    """Percentage of the requests that the pods of the new version were seen to get, from the
-    metrics of both versions. Absent: not measured, or there were no requests."""
+    """Percentage of the latest requests that the pods of the new version were seen to get, from
+    the metrics of both versions. Absent: not measured, or there were too few requests to tell."""
 
     started_at: Time | None = None
     """Time at which the upgrade, in its current attempt, left phase `Pending`."""
