@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from agentherd.api.meta import API_GROUP, API_VERSION
-from agentherd.api.resources import AGENT, Resource
+from agentherd.api.resources import Resource
 from agentherd.api.schema import structural_schema
 
 _API_VERSION_TEXT: Final = (
@@ -82,8 +82,3 @@ def crd_yaml(resource: Resource) -> str:
     """The CustomResourceDefinition as the text of its file."""
     body = yaml.dump(crd(resource), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return f"# Generated from operator/agentherd/api by `make generate`; do not edit.\n{body}"
-
-
-def agent_crd_yaml() -> str:
-    """The CustomResourceDefinition of the Agent as the text of its file."""
-    return crd_yaml(AGENT)

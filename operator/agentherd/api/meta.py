@@ -35,6 +35,16 @@ class WireModel(BaseModel):
         return super().model_dump(mode=mode, **options)
 
 
+class OwnerReference(WireModel):
+    """An object without which this one is removed."""
+
+    uid: str
+    """Identity of the owner."""
+
+    controller: bool = False
+    """Whether the owner decides about this object."""
+
+
 class ObjectMeta(WireModel):
     """The part of an object's metadata that the operator reads."""
 
@@ -61,6 +71,14 @@ class ObjectMeta(WireModel):
 
     annotations: dict[str, str] = Field(default_factory=dict)
     """Annotations of the object."""
+
+    owner_references: tuple[OwnerReference, ...] = ()
+    """Objects without which this one is removed."""
+
+    @property
+    def controller(self) -> str | None:
+        """Identity of the object that decides about this one; None for one a person made."""
+        return next((owner.uid for owner in self.owner_references if owner.controller), None)
 
 
 class StoredObject(WireModel):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentherd.api import Agent, ConfigUpdate, OperatingMode
+from agentherd.api import Agent, OperatingMode
 from agentherd.domain.kinds import (
     AGENT,
     AGENT_LABEL,
+    AGENT_UPGRADE,
     CONFIG_MAP,
     CONTROLLER_REVISION,
     DISRUPTION_BUDGET,
@@ -20,9 +21,12 @@ from agentherd.domain.kinds import (
     REVISION_LABEL,
     SERVICE,
     SERVICE_ACCOUNT,
+    TRAFFIC_LABEL,
+    TRAFFIC_ON,
     Kind,
     companion_name,
     revision_name,
+    revision_service_name,
 )
 from agentherd.domain.revision import Revision
 from agentherd.domain.template import (
@@ -39,38 +43,79 @@ _OUT_OF_SERVICE = {f"{GROUP}/in-maintenance": "true"}
 """A selector term that no pod fulfils: in maintenance pods run but are sent nothing."""
 
 
-def service(agent: Agent) -> Manifest | None:
-    """The stable address of the Agent's pods; None for a template without ports."""
-    ports = container_ports(agent.spec.template)
+def service(agent: Agent, serving: Revision, *, selected: str | None) -> Manifest | None:
+    """The stable address of the Agent's pods; None for a template without ports.
+
+    Its ports are those of the revision that is `serving`. With `selected` it sends to the pods of
+    that revision only; without, to those of all.
+    """
+    ports = container_ports(serving.template)
     if not ports:
         return None
-    selector = {AGENT_LABEL: agent.metadata.name}
+    selector = {AGENT_LABEL: agent.metadata.name, TRAFFIC_LABEL: TRAFFIC_ON}
+    if selected is not None:
+        selector[REVISION_LABEL] = selected
     if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
         selector |= _OUT_OF_SERVICE
     spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
     return _child(agent, SERVICE, agent.metadata.name) | {"spec": spec}
 
 
-def service_account(agent: Agent) -> Manifest | None:
+def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
+    """The address of one revision's pods, for a route that splits and for people who look first."""
+    ports = container_ports(revision.template)
+    if not ports:
+        return None
+    name = agent.metadata.name
+    selector = {
+        AGENT_LABEL: name,
+        REVISION_LABEL: revision.hash,
+        TRAFFIC_LABEL: TRAFFIC_ON,
+    }
+    if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
+        selector |= _OUT_OF_SERVICE
+    body = _child(agent, SERVICE, revision_service_name(name, revision.hash))
+    body["metadata"]["labels"] = revision_labels(name, revision)
+    return body | {"spec": {"type": "ClusterIP", "selector": selector, "ports": ports}}
+
+
+def route(agent: Agent, kind: Kind, spec: Manifest) -> Manifest:
+    """The Agent's own route."""
+    return _child(agent, kind, agent.metadata.name) | {"spec": spec}
+
+
+def upgrade(agent: Agent, name: str, revision: Revision) -> Manifest:
+    """The upgrade that leads the Agent to what its spec asks for."""
+    spec: Manifest = {
+        "targetRef": {"name": agent.metadata.name},
+        "to": {"revision": revision.hash},
+    }
+    if agent.spec.upgrade_policy is not None:
+        spec["strategy"] = agent.spec.upgrade_policy.model_dump(by_alias=True, exclude_unset=True)
+    return _child(agent, AGENT_UPGRADE, name) | {"spec": spec}
+
+
+def service_account(agent: Agent, revision: Revision) -> Manifest | None:
     """The identity of the Agent's pods; None when the template names one of its own.
 
     It is granted nothing, and its token is mounted only where the template asks for it.
     """
-    if agent.spec.template["spec"].get("serviceAccountName"):
+    if revision.template["spec"].get("serviceAccountName"):
         return None
     body = _child(agent, SERVICE_ACCOUNT, companion_name(agent.metadata.name))
     return body | {"automountServiceAccountToken": False}
 
 
 def config_map(agent: Agent, revision: Revision) -> Manifest | None:
-    """The Agent's config as files; None without config. That of a revision never changes."""
-    if not agent.spec.config:
+    """The config of a revision as files; None without config. Unless reloaded, it never changes."""
+    config = agent.spec.config if revision.in_place else revision.config
+    if not config:
         return None
-    body = _child(agent, CONFIG_MAP, config_map_name(agent, revision))
-    if agent.spec.config_update is ConfigUpdate.ROLLOUT:
+    body = _child(agent, CONFIG_MAP, config_map_name(agent.metadata.name, revision))
+    if not revision.in_place:
         body["metadata"]["labels"] = revision_labels(agent.metadata.name, revision)
         body["immutable"] = True
-    return body | {"data": dict(agent.spec.config)}
+    return body | {"data": dict(config)}
 
 
 def controller_revision(agent: Agent, revision: Revision, number: int) -> Manifest:
@@ -94,7 +139,7 @@ def replica_set(agent: Agent, revision: Revision) -> Manifest:
     return body | {
         "spec": {
             "selector": {"matchLabels": selector},
-            "template": pod_template(agent, revision),
+            "template": pod_template(name, revision),
         }
     }
 

@@ -19,7 +19,17 @@ CONDITION_TYPES: Final = frozenset(
     {"Available", "Healthy", "Managed", "Ready", "Reconciling", "Stalled"}
 )
 
-_FINAL_FAULTS: Final = frozenset({Reason.PROGRESS_DEADLINE_EXCEEDED, Reason.DEPENDENCY_CYCLE})
+Said = tuple[str, ConditionStatus, Reason, str]
+"""Type, status, reason and message of a condition."""
+
+_FINAL_FAULTS: Final = frozenset(
+    {
+        Reason.PROGRESS_DEADLINE_EXCEEDED,
+        Reason.DEPENDENCY_CYCLE,
+        Reason.ROLLED_BACK,
+        Reason.UPGRADE_DELETED,
+    }
+)
 
 
 def conditions(
@@ -27,7 +37,7 @@ def conditions(
 ) -> tuple[Condition, ...]:
     """All conditions; a time of transition is kept from `before` while the status is the same."""
     stalled = facts.failure is not None or verdict.reason in _FINAL_FAULTS
-    said: list[_Said] = [
+    said: list[Said] = [
         ("Ready", _status(verdict.done), verdict.reason, verdict.message),
         _available(facts, verdict),
         _healthy(facts, verdict, ready=ready),
@@ -36,7 +46,7 @@ def conditions(
         said.append(("Stalled", "True", verdict.reason, verdict.message))
     elif not verdict.done:
         said.append(("Reconciling", "True", verdict.reason, verdict.message))
-    return _dated(said, generation=generation, before=before, now=facts.now)
+    return dated(said, generation=generation, before=before, now=facts.now)
 
 
 def unmanaged(
@@ -45,8 +55,8 @@ def unmanaged(
     """The conditions as they were, and `Managed` that says why they stay so."""
     kept = tuple(c for c in before if c.type != "Managed")
     message = "the annotation agentherd.dev/unmanaged is true: nothing is changed or put right"
-    said: list[_Said] = [("Managed", "False", Reason.UNMANAGED, message)]
-    return kept + _dated(said, generation=generation, before=before, now=now)
+    said: list[Said] = [("Managed", "False", Reason.UNMANAGED, message)]
+    return kept + dated(said, generation=generation, before=before, now=now)
 
 
 def not_understood(
@@ -58,17 +68,14 @@ def not_understood(
         f"this version of the operator cannot read {what}; upgrade the operator, or choose a "
         "value that it knows. Until then nothing of this Agent is changed"
     )
-    said: list[_Said] = [
+    said: list[Said] = [
         ("Ready", "False", Reason.NOT_UNDERSTOOD, message),
         ("Stalled", "True", Reason.NOT_UNDERSTOOD, message),
     ]
-    return kept + _dated(said, generation=generation, before=before, now=now)
+    return kept + dated(said, generation=generation, before=before, now=now)
 
 
-_Said = tuple[str, ConditionStatus, Reason, str]
-
-
-def _available(facts: Facts, verdict: Verdict) -> _Said:
+def _available(facts: Facts, verdict: Verdict) -> Said:
     if facts.mode is OperatingMode.RUNNING and facts.serving:
         share = f"{facts.serving} of {facts.wanted} wanted pods are available"
         return ("Available", "True", Reason.ALL_AVAILABLE, share)
@@ -77,7 +84,7 @@ def _available(facts: Facts, verdict: Verdict) -> _Said:
     return ("Available", "False", verdict.reason, verdict.message)
 
 
-def _healthy(facts: Facts, verdict: Verdict, *, ready: int) -> _Said:
+def _healthy(facts: Facts, verdict: Verdict, *, ready: int) -> Said:
     if not facts.wanted:
         return ("Healthy", "Unknown", Reason.NO_PODS, "there are no pods to check")
     if facts.fault is not None:
@@ -94,9 +101,10 @@ def _status(value: bool) -> ConditionStatus:  # noqa: FBT001  (a conversion)
     return "True" if value else "False"
 
 
-def _dated(
-    said: Iterable[_Said], *, generation: int, before: Iterable[Condition], now: datetime
+def dated(
+    said: Iterable[Said], *, generation: int, before: Iterable[Condition], now: datetime
 ) -> tuple[Condition, ...]:
+    """The conditions that are said; a time of transition is kept while the status is the same."""
     known = {condition.type: condition for condition in before}
     dated = []
     for kind, status, reason, message in said:

@@ -7,7 +7,9 @@ which was killed after a write finds its own work again instead of doing it twic
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 GROUP: Final = "agentherd.dev"
@@ -19,7 +21,16 @@ AGENT_LABEL: Final = f"{GROUP}/agent"
 REVISION_LABEL: Final = f"{GROUP}/revision"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 CONFIG_ANNOTATION: Final = f"{GROUP}/config"
+CANARY_ANNOTATION: Final = f"{GROUP}/canary"
+DRAINING_ANNOTATION: Final = f"{GROUP}/draining-since"
+DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
+TRAFFIC_LABEL: Final = f"{GROUP}/traffic"
+TRAFFIC_ON: Final = "on"
+TRAFFIC_OFF: Final = "off"
 UNMANAGED_ANNOTATION: Final = f"{GROUP}/unmanaged"
+
+
+SERVICE_NAME_LENGTH: Final = 63
 
 
 class Key(NamedTuple):
@@ -52,16 +63,21 @@ class Kind:
 
 
 AGENT: Final = Kind(f"{GROUP}/{VERSION}", "Agent", "agents")
+AGENT_UPGRADE: Final = Kind(f"{GROUP}/{VERSION}", "AgentUpgrade", "agentupgrades")
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps")
 CONTROLLER_REVISION: Final = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 DISRUPTION_BUDGET: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 EVENT: Final = Kind("events.k8s.io/v1", "Event", "events")
+GRPC_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes")
+HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 KUBELET_EVENT: Final = Kind("v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 POD: Final = Kind("v1", "Pod", "pods")
 REPLICA_SET: Final = Kind("apps/v1", "ReplicaSet", "replicasets")
 SERVICE: Final = Kind("v1", "Service", "services")
 SERVICE_ACCOUNT: Final = Kind("v1", "ServiceAccount", "serviceaccounts")
+
+ROUTE_KINDS: Final = (GRPC_ROUTE, HTTP_ROUTE)
 
 CHILD_KINDS: Final = (
     CONFIG_MAP,
@@ -86,3 +102,22 @@ def companion_name(agent: str) -> str:
     ServiceAccount never takes that account over.
     """
     return f"{MANAGED_BY}-{agent}"
+
+
+def revision_service_name(agent: str, revision: str) -> str:
+    """Name of the Service of one revision; shortened where the name of a Service could not hold it.
+
+    A digest of the Agent's whole name keeps two long names with the same beginning apart.
+    """
+    name = revision_name(agent, revision)
+    if len(name) <= SERVICE_NAME_LENGTH:
+        return name
+    mark = blake2b(agent.encode(), digest_size=3).hexdigest()
+    return f"{agent[: SERVICE_NAME_LENGTH - len(revision) - len(mark) - 2]}-{mark}-{revision}"
+
+
+def is_revision_service(agent: str, service: str) -> bool:
+    """Whether `service` can be the name of a Service of one of the Agent's revisions."""
+    revision = service.rpartition("-")[2]
+    looks_so = re.fullmatch("[0-9a-f]{10}", revision) is not None
+    return looks_so and service == revision_service_name(agent, revision)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agentherd.api import Agent, OperatingMode
-from agentherd.domain.kinds import UNMANAGED_ANNOTATION
-from agentherd.domain.plan import Failure, Ref
+from agentherd.api import Agent, AgentUpgrade, OperatingMode, Phase
+from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, Key, Kind
+from agentherd.domain.plan import Failure, Identity, Owner, Ref
+from agentherd.domain.readings import Reading
+from agentherd.domain.routes import RouteView
 from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView
 
 
@@ -22,18 +24,62 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentObservation:
-    """An Agent, its children by name, its dependencies and the writes that were refused.
+class SeenUpgrade:
+    """An AgentUpgrade, who wrote it last, and those it waits for.
 
-    `writer` is the field manager that wrote the Agent last; `unreadable` says what this version
-    of the operator does not understand of it. Children are all objects that carry
-    the Agent's label; those that belong to an earlier Agent of the same name are among them
-    until the garbage collector has removed them.
+    `unreadable` says what this version of the operator does not understand of it, `needs` the
+    phases of the upgrades it depends on, by name; None for one that does not exist.
+    """
+
+    upgrade: AgentUpgrade
+    writer: str = ""
+    unreadable: str = ""
+    needs: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """What refers to an Agent that does not exist: upgrades, and routes it has left marked."""
+
+    key: Key
+    upgrades: Mapping[str, SeenUpgrade] = field(default_factory=dict)
+    routes: Mapping[tuple[Kind, Key], RouteView] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> Owner | None:
+        """There is none any more."""
+        return None
+
+    @property
+    def generation(self) -> int:
+        """No spec was seen."""
+        return 0
+
+    @property
+    def phase(self) -> str | None:
+        """There is no status either."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentObservation:
+    """An Agent, its children by name, its upgrades, routes and dependencies, and refused writes.
+
+    `version` is the resourceVersion and `writer` the field manager that wrote the Agent last;
+    `unreadable` says what this version of the operator does not understand of it. Children are all
+    objects that carry the Agent's label; those that belong to an earlier Agent of the same name
+    are among them until the garbage collector has removed them. `readings` are by uid of the pod;
+    `routes_known` is false until the API server has been asked for routes.
     """
 
     agent: Agent
+    version: int = 0
     writer: str = ""
     unreadable: str = ""
+    upgrades: Mapping[str, SeenUpgrade] = field(default_factory=dict)
+    routes: Mapping[tuple[Kind, Key], RouteView] = field(default_factory=dict)
+    routes_known: bool = True
+    readings: Mapping[str, Reading] = field(default_factory=dict)
     config_maps: Mapping[str, Child] = field(default_factory=dict)
     disruption_budgets: Mapping[str, Child] = field(default_factory=dict)
     pods: Mapping[str, PodView] = field(default_factory=dict)
@@ -43,6 +89,33 @@ class AgentObservation:
     services: Mapping[str, Child] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     failures: Mapping[Ref, Failure] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """Where the Agent is."""
+        return Key(self.agent.metadata.namespace, self.agent.metadata.name)
+
+    @property
+    def identity(self) -> Identity:
+        """Exactly this Agent."""
+        metadata = self.agent.metadata
+        return Identity(kind=AGENT, name=metadata.name, uid=metadata.uid)
+
+    @property
+    def owner(self) -> Owner | None:
+        """The Agent, as that to which all its children belong."""
+        seen_before = self.agent.status.observed_generation is not None
+        return Owner(identity=self.identity, seen_before=seen_before)
+
+    @property
+    def generation(self) -> int:
+        """Which spec was seen."""
+        return self.agent.metadata.generation
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase that the status says."""
+        return self.agent.status.phase
 
     @property
     def unmanaged(self) -> bool:
@@ -59,3 +132,12 @@ class AgentObservation:
     def own(self, child: Child) -> bool:
         """Whether `child` belongs to this very Agent, or to nobody and may be taken."""
         return child.owner in {self.agent.metadata.uid, None}
+
+    def sets(self) -> list[ReplicaSetView]:
+        """The ReplicaSets of this very Agent that are to stay."""
+        return [view for view in self.replica_sets.values() if self.own(view) and not view.deleting]
+
+    def pods_of(self, revision: str) -> list[PodView]:
+        """The pods of a revision, by name."""
+        ordered = sorted(self.pods.items())
+        return [pod for _, pod in ordered if pod.revision == revision]

@@ -24,9 +24,10 @@ class Facts:
     """All that the phase depends on.
 
     `pods` counts pods that have not gone, terminating ones too, but no mere records. `settled` is
-    true when the wanted revision already was the stable one. `observed` is true when the spec as
-    it stands has been seen before. `error` is the last error that was recorded, also one that is
-    over.
+    true when the revision that is looked at already was the stable one. `upgrade` is what has to
+    be said of an upgrade that runs, or has left the Agent behind its spec. `observed` is true when
+    the spec as it stands has been seen before. `error` is the last error that was recorded, also
+    one that is over.
     """
 
     mode: OperatingMode
@@ -42,6 +43,7 @@ class Facts:
     fault: Fault | None
     failure: Failure | None
     error: Fault | None
+    upgrade: Fault | None
     phase: Phase | None
     since: datetime | None
     deadline: timedelta
@@ -50,6 +52,8 @@ class Facts:
     @property
     def deadline_at(self) -> datetime | None:
         """When a deployment that is under way counts as failed; None when none is."""
+        if self.upgrade is not None:
+            return None  # an upgrade has a deadline of its own
         if self.phase is not Phase.DEPLOYING or self.since is None or self.waiting_for:
             return None
         return self.since + self.deadline
@@ -125,6 +129,17 @@ def scaled_to_zero(facts: Facts) -> Verdict | None:
     return Verdict(Phase.IDLE, Reason.SCALED_TO_ZERO, "spec.replicas is 0", done=True)
 
 
+def upgrading(facts: Facts) -> Verdict | None:
+    """While the old version serves, an upgrade is not the Agent's trouble, but it is told."""
+    if facts.upgrade is None or not facts.serving:
+        return None
+    held = facts.upgrade.reason is not Reason.ROLLING_OUT
+    if held and not facts.complete:
+        return None
+    phase = Phase.ONLINE if held else Phase.DEPLOYING
+    return Verdict(phase, facts.upgrade.reason, facts.upgrade.message)
+
+
 def complete(facts: Facts) -> Verdict | None:
     """Every pod of the wanted revision is available."""
     if not facts.complete:
@@ -191,6 +206,7 @@ RULES: Final[tuple[Rule, ...]] = (
     in_maintenance,
     waiting,
     scaled_to_zero,
+    upgrading,
     complete,
     faulty,
     failed_before,

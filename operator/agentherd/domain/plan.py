@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import Any
 
 from agentherd.domain.kinds import Kind
+from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
 
 Manifest = Mapping[str, Any]
@@ -26,9 +27,10 @@ class Stage(IntEnum):
     """The place of an intent in the order of a plan."""
 
     TRAFFIC = 0
-    STATUS = 1
-    SCALE = 2
-    EVENTS = 3
+    RECORD = 1
+    STATUS = 2
+    SCALE = 3
+    EVENTS = 4
 
 
 class Ref(tuple[str, str]):
@@ -42,6 +44,28 @@ class Ref(tuple[str, str]):
 
     def __str__(self) -> str:
         return f"{self[0]} {self[1]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Exactly one object: another one made anew under its name has another uid."""
+
+    kind: Kind
+    name: str
+    uid: str
+
+    @property
+    def ref(self) -> Ref:
+        """The object by kind and name."""
+        return Ref(self.kind.name, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The object to which belongs what a plan writes; `seen_before` when it has a status."""
+
+    identity: Identity
+    seen_before: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +109,37 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Annotate:
-    """Set one annotation of an object that is not ours to apply, e.g. a pod."""
+class Create:
+    """Make an object that must not exist yet; one of its name that does is left alone."""
+
+    kind: Kind
+    manifest: Manifest
+    stage: Stage = Stage.RECORD
+
+    @property
+    def ref(self) -> Ref:
+        """Which object is made."""
+        return Ref(self.kind.name, self.manifest["metadata"]["name"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """Change some fields of an object that is not ours to apply: a pod, a route of a person's.
+
+    Without a `version` what somebody else changed meanwhile is kept; with one the write fails
+    unless the object still is as it was seen, which a list that is replaced as a whole needs.
+    """
 
     kind: Kind
     name: str
     uid: str
-    annotation: str
-    value: str
-    stage: Stage = Stage.SCALE
+    patch: Manifest
+    stage: Stage
+    version: int | None = None
 
     @property
     def ref(self) -> Ref:
-        """Which object is annotated."""
+        """Which object is changed."""
         return Ref(self.kind.name, self.name)
 
 
@@ -118,8 +160,9 @@ class Delete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteStatus:
-    """Replace the status. What is not `urgent` (counters, wordings) may be gathered for a while."""
+    """Replace a status. What is not `urgent` (counters, wordings) may be gathered for a while."""
 
+    target: Identity
     status: Manifest
     urgent: bool
     stage: Stage = Stage.STATUS
@@ -127,8 +170,9 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emit:
-    """Tell people: one Event about the object, `at` the time of what it tells."""
+    """Tell people: one Event about an object, `at` the time of what it tells."""
 
+    target: Identity
     reason: Reason
     message: str
     warning: bool
@@ -136,7 +180,8 @@ class Emit:
     stage: Stage = Stage.EVENTS
 
 
-Intent = Apply | Scale | Annotate | Delete | WriteStatus | Emit
+Write = Apply | Scale | Create | Merge | Delete
+Intent = Write | WriteStatus | Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,15 +196,26 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Intents in the order of their stages, and when to look again although nothing happened."""
+    """Intents in the order of their stages, and when to look again although nothing happened.
+
+    `measure` are the pods whose metrics the next decision needs.
+    """
 
     intents: tuple[Intent, ...] = ()
     wake_at: datetime | None = None
+    measure: tuple[Target, ...] = ()
 
     @classmethod
-    def of(cls, intents: Iterable[Intent], *, wake_at: datetime | None = None) -> Plan:
+    def of(
+        cls,
+        intents: Iterable[Intent],
+        *,
+        wake_at: datetime | None = None,
+        measure: Iterable[Target] = (),
+    ) -> Plan:
         """A plan of `intents`, put into the order of their stages (stable within one)."""
-        return cls(tuple(sorted(intents, key=lambda intent: intent.stage)), wake_at)
+        ordered = tuple(sorted(intents, key=lambda intent: intent.stage))
+        return cls(ordered, wake_at, tuple(measure))
 
 
 def digest(value: object) -> str:

@@ -29,6 +29,44 @@ class Reason(StrEnum):
     REVISION_PROMOTED = "RevisionPromoted"
     UNMANAGED = "Unmanaged"
 
+    # How an upgrade goes.
+    VALID = "Valid"
+    QUEUED = "Queued"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    REVISION_NOT_FOUND = "RevisionNotFound"
+    DOWNGRADE = "Downgrade"
+    NEVER_AVAILABLE = "NeverAvailable"
+    UPGRADE_STARTED = "UpgradeStarted"
+    WAITING_FOR_PODS = "WaitingForPods"
+    SETTLING = "Settling"
+    STEP_REACHED = "StepReached"
+    WAITING_FOR_PROMOTION = "WaitingForPromotion"
+    WAITING_FOR_TRAFFIC = "WaitingForTraffic"
+    PAUSED = "Paused"
+    AGENT_STOPPED = "AgentStopped"
+    PROMOTING = "Promoting"
+    UPGRADE_SUCCEEDED = "UpgradeSucceeded"
+    ROLLBACK_REQUESTED = "RollbackRequested"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    UPGRADE_DELETED = "UpgradeDeleted"
+
+    # What has caused a rollback.
+    HEALTH_PROBE = "HealthProbe"
+    CRASH = "Crash"
+    PROGRESS_DEADLINE = "ProgressDeadline"
+    REFUSED = "Refused"
+    REQUESTED = "Requested"
+    DELETED = "Deleted"
+
+    # Traffic.
+    WEIGHT_APPLIED = "WeightApplied"
+    SHARED_BY_REPLICAS = "SharedByReplicas"
+    ROUTE_NOT_FOUND = "RouteNotFound"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    ROUTE_CONFLICT = "RouteConflict"
+
     # Health.
     PROBES_SUCCEED = "ProbesSucceed"
     PROBES_FAIL = "ProbesFail"

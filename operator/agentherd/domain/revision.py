@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from agentherd.api import AgentSpec, ConfigUpdate
+from agentherd.api import AgentSpec, ConfigUpdate, Drain, Health
 from agentherd.domain.plan import digest
 from agentherd.domain.views import RevisionView
 
@@ -33,6 +33,38 @@ class Revision:
         """The semantic version the Agent had, if it named one."""
         version: str | None = self.data.get("version")
         return version
+
+    @property
+    def template(self) -> Mapping[str, Any]:
+        """The pod template as a person wrote it."""
+        template: Mapping[str, Any] = self.data["template"]
+        return template
+
+    @cached_property
+    def health(self) -> Health | None:
+        """How a pod tells that it is able to work."""
+        return Health.model_validate(self.data["health"]) if "health" in self.data else None
+
+    @cached_property
+    def drain(self) -> Drain | None:
+        """How a pod is brought to its end."""
+        return Drain.model_validate(self.data["drain"]) if "drain" in self.data else None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the config is shared by all revisions and reloaded by running pods."""
+        return bool(self.data["configUpdate"] == ConfigUpdate.IN_PLACE.value)
+
+    @property
+    def config(self) -> Mapping[str, str]:
+        """The config that belongs to the revision; empty when it is reloaded in place."""
+        config: Mapping[str, str] = self.data.get("config", {})
+        return config
+
+    @property
+    def mounts_config(self) -> bool:
+        """Whether the pods have a directory with config."""
+        return bool(self.config or self.data.get("hasConfig"))
 
 
 def revision_of(spec: AgentSpec) -> Revision:

@@ -1,58 +1,93 @@
-"""How many pods each revision has: a new revision first surges to full size, then the old one goes.
+"""How many pods each revision has, before any of them is drained.
 
-The old revision keeps serving until the new one is available in full, so a version that never
-starts costs nothing but the attempt. What is neither old nor new any more, because the spec
-moved on in between, goes at once.
+The stable revision always has all that are wanted, so it can take everything back at any moment;
+what an upgrade gives the new one comes on top. An Agent that has never been available has nothing
+to protect: its first revision simply starts, and one that never served goes when the spec moves on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from datetime import datetime
 
+from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
+from agentherd.domain.strategy import Course, canary_size, rolling_sizes
 from agentherd.domain.views import ReplicaSetView
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """Replicas per revision, and whether the target is all there is and all there.
+def first_sizes(*, target: str, wanted: int, sets: Collection[ReplicaSetView]) -> Mapping[str, int]:
+    """The sizes while no revision is known to be stable.
 
-    `sizes` holds every revision that has a ReplicaSet and the target, which may have none yet.
-    `serving` counts available pods of any revision, `available` those of the target.
-    """
-
-    sizes: Mapping[str, int]
-    complete: bool
-    serving: int
-    available: int
-
-
-def roll_out(
-    *, target: str, stable: str | None, wanted: int, sets: Collection[ReplicaSetView]
-) -> Rollout:
-    """Decide the size of every revision.
-
-    Without a known `stable` revision (nothing has become available yet, or the status was lost)
-    what serves of the other revisions is kept until the target is there; what never served goes.
+    What serves of other revisions is kept until the target is there; what never served goes. That
+    is an Agent that is new, or whose status was lost.
     """
     views = {view.revision: view for view in sets}
-    new = views.get(target)
-    complete = new is not None and new.current and new.wanted == wanted and new.available >= wanted
-    sizes = {target: wanted}
-    for revision, view in views.items():
-        if revision == target:
-            continue
-        if complete or wanted == 0:
-            sizes[revision] = 0
-        elif revision == stable:
-            sizes[revision] = wanted if view.wanted else 0
-        elif stable in views:
-            sizes[revision] = 0
-        else:
-            sizes[revision] = min(view.wanted, view.available)
-    return Rollout(
-        sizes=sizes,
-        complete=complete,
-        serving=sum(view.available for view in views.values()),
-        available=new.available if new else 0,
-    )
+    there = is_complete(views.get(target), wanted)
+    sizes = {
+        revision: 0 if there or not wanted else min(view.wanted, view.available)
+        for revision, view in views.items()
+    }
+    return {**sizes, target: wanted}
+
+
+def upgrade_sizes(
+    *,
+    stable: str,
+    wanted: int,
+    status: AgentUpgradeStatus | None,
+    course: Course | None,
+    by_gateway: bool,
+    sets: Collection[ReplicaSetView],
+    now: datetime,
+) -> Mapping[str, int]:
+    """The sizes of an Agent with a stable revision, and the upgrade that governs it, if any."""
+    views = {view.revision: view for view in sets}
+    sizes = dict.fromkeys(views, 0) | {stable: wanted}
+    if status is None or course is None or not wanted:
+        return sizes
+    other = status.to_revision if status.to_revision != stable else status.from_revision
+    if other is None:
+        return sizes
+    there = views[other].wanted if other in views else 0
+    match status.phase:
+        case UpgradePhase.PROGRESSING | UpgradePhase.PAUSED | UpgradePhase.PROMOTING:
+            if course.type is StrategyType.ROLLING_UPDATE and status.steps == 0:
+                old = views.get(stable)
+                sizes[stable], sizes[other] = rolling_sizes(
+                    wanted=wanted,
+                    old_size=_lasting(old),
+                    new_size=there,
+                    new_available=views[other].available if other in views else 0,
+                    max_surge=course.max_surge,
+                )
+            elif status.step and status.phase is not UpgradePhase.PROMOTING:
+                step = course.steps[min(status.step, len(course.steps)) - 1]
+                sizes[other] = canary_size(step, wanted=wanted, by_gateway=by_gateway)
+            else:
+                sizes[other] = wanted
+        case UpgradePhase.ROLLING_BACK:
+            undoes = status.to_revision == stable
+            sizes[other] = wanted if undoes else min(there, wanted)
+        case UpgradePhase.SUCCEEDED | UpgradePhase.ROLLED_BACK:
+            ends = kept_until(status, course)
+            sizes[other] = min(there, wanted) if ends is not None and now < ends else 0
+    return sizes
+
+
+def kept_until(status: AgentUpgradeStatus, course: Course) -> datetime | None:
+    """Until when the version that lost keeps its pods; None while nothing has ended."""
+    if status.finished_at is None:
+        return None
+    succeeded = status.phase is UpgradePhase.SUCCEEDED
+    delay = course.scale_down_delay if succeeded else course.abort_scale_down_delay
+    return status.finished_at + delay
+
+
+def is_complete(view: ReplicaSetView | None, wanted: int) -> bool:
+    """Whether a revision has exactly the pods that are wanted, all of them available."""
+    return view is not None and view.current and view.wanted == wanted and view.available >= wanted
+
+
+def _lasting(view: ReplicaSetView | None) -> int:
+    """The pods there are and are to be: those that still drain take a place as well."""
+    return max(view.wanted, view.replicas) if view is not None else 0

@@ -21,25 +21,38 @@ from agentherd.domain.kinds import AGENT_LABEL
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import MAINTENANCE_REASON, Facts, Verdict
 from agentherd.domain.plan import WriteStatus, digest
-from agentherd.domain.rollout import Rollout
+from agentherd.domain.reasons import Reason
 
 OPERATOR: Final = "agentherd"
 CONFIG_HISTORY: Final = 10
+FORMER_REVISIONS: Final = 20
 
 _BY_MODE: Final = frozenset({Phase.SUSPENDED, Phase.MAINTENANCE, Phase.OFFLINE})
 
 
 def next_status(
-    seen: AgentObservation, facts: Facts, verdict: Verdict, rollout: Rollout, *, target: str
+    seen: AgentObservation,
+    facts: Facts,
+    verdict: Verdict,
+    *,
+    asked: str,
+    stable: str | None,
+    upgrade: str | None,
+    undone: bool,
 ) -> AgentStatus:
-    """The status that follows from what was seen."""
+    """The status that follows from what was seen.
+
+    `stable` is the revision that is stable from now on, None while none has ever been; `undone`
+    says that the one before has been given up and is no good to go back to.
+    """
     agent, before = seen.agent, seen.agent.status
     sets = [view for view in seen.replica_sets.values() if seen.own(view)]
     changed = verdict.phase != before.phase
-    # Without pods nothing has proved itself, unless another revision has before.
-    proved = rollout.complete and (facts.wanted > 0 or before.stable_revision is not None)
-    stable = target if proved and not facts.waiting_for else before.stable_revision
-    updated = next((view for view in sets if view.revision == target), None)
+    if stable is None and facts.complete and facts.wanted > 0 and not facts.waiting_for:
+        stable = asked  # without pods nothing has proved itself
+    elif stable is not None and not facts.wanted and upgrade is None:
+        stable = asked  # nobody is served, so nothing has to be gone about with care
+    updated = next((view for view in sets if view.revision == (stable or asked)), None)
     return AgentStatus(
         observed_generation=agent.metadata.generation,
         phase=verdict.phase,
@@ -47,11 +60,13 @@ def next_status(
         progress_since=_progress_since(facts, verdict, changed=changed),
         replicas=sum(view.replicas for view in sets),
         ready_replicas=sum(view.ready for view in sets),
-        available_replicas=rollout.serving,
-        updated_replicas=updated.replicas if updated else 0,
+        available_replicas=facts.serving,
+        updated_replicas=next((view.replicas for view in sets if view.revision == asked), 0),
         selector=f"{AGENT_LABEL}={agent.metadata.name}",
         stable_revision=stable,
-        target_revision=target,
+        target_revision=asked,
+        former_revisions=_former(before, stable, undone=undone),
+        upgrade=upgrade,
         history=_history(seen, facts, verdict),
         **_errors(before, verdict, facts.now),
         **_config(seen, facts.now),
@@ -65,22 +80,34 @@ def next_status(
     )
 
 
+def _former(before: AgentStatus, stable: str | None, *, undone: bool) -> tuple[str, ...]:
+    """The revisions that were stable before, the latest first."""
+    last = before.stable_revision
+    known = before.former_revisions
+    if last is not None and last != stable and not undone:
+        known = (last, *known)
+    kept = dict.fromkeys(revision for revision in known if revision != stable)
+    return tuple(kept)[:FORMER_REVISIONS]
+
+
 def _progress_since(facts: Facts, verdict: Verdict, *, changed: bool) -> datetime | None:
     if verdict.phase is not Phase.DEPLOYING or facts.waiting_for:
         return None
     return facts.now if changed else facts.since
 
 
-def write_status(before: AgentStatus, after: AgentStatus) -> WriteStatus | None:
+def write_status(seen: AgentObservation, after: AgentStatus) -> WriteStatus | None:
     """The intent to write `after`; None when nothing of ours differs.
 
     Conditions that others have added stay theirs.
     """
+    before = seen.agent.status
     ours = tuple(c for c in before.conditions if c.type in CONDITION_TYPES)
     before = before.model_copy(update={"conditions": ours})
     if after == before:
         return None
     return WriteStatus(
+        target=seen.identity,
         status=after.model_dump(by_alias=True, exclude_none=True),
         urgent=_essence(after) != _essence(before),
     )
@@ -111,9 +138,11 @@ def _history_reason(seen: AgentObservation, verdict: Verdict) -> str:
 
 
 def _errors(before: AgentStatus, verdict: Verdict, now: datetime) -> dict[str, Any]:
-    if verdict.phase is not Phase.ERROR:
+    rolled_back = verdict.reason is Reason.ROLLED_BACK
+    if verdict.phase is not Phase.ERROR and not rolled_back:
         return {"last_error": before.last_error, "error_count": before.error_count}
-    entered = before.phase is not Phase.ERROR
+    told = {c.reason for c in before.conditions if c.type == "Ready"}
+    entered = verdict.reason not in told if rolled_back else before.phase is not Phase.ERROR
     old = before.last_error
     new = entered or old is None or old.reason != verdict.reason
     return {
@@ -155,6 +184,8 @@ def _essence(status: AgentStatus) -> tuple[object, ...]:
         status.phase,
         status.stable_revision,
         status.target_revision,
+        status.former_revisions,
+        status.upgrade,
         status.config_hash,
         status.last_error.reason if status.last_error else None,
         tuple((c.type, c.status, c.reason) for c in status.conditions),

@@ -52,6 +52,11 @@ class Course:
     abort_scale_down_delay: timedelta
     rollback_window: int
 
+    @property
+    def previews(self) -> bool:
+        """Whether people look at the new version, at an address of its own, before it serves."""
+        return self.type is StrategyType.BLUE_GREEN
+
 
 def course(strategy: Strategy | None, *, direct: bool) -> Course:
     """The course of a strategy; None is the default one.

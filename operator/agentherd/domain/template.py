@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentherd.api import Agent, ConfigUpdate, Drain, Health
+from agentherd.api import Drain, Health
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.kinds import (
     AGENT_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     REVISION_LABEL,
+    TRAFFIC_LABEL,
+    TRAFFIC_ON,
     companion_name,
     revision_name,
 )
@@ -75,34 +77,34 @@ def revision_labels(agent: str, revision: Revision) -> dict[str, str]:
     return found
 
 
-def config_map_name(agent: Agent, revision: Revision) -> str:
+def config_map_name(agent: str, revision: Revision) -> str:
     """The ConfigMap that the pods of `revision` mount."""
-    if agent.spec.config_update is ConfigUpdate.IN_PLACE:
-        return companion_name(agent.metadata.name)
-    return revision_name(agent.metadata.name, revision.hash)
+    return companion_name(agent) if revision.in_place else revision_name(agent, revision.hash)
 
 
-def pod_template(agent: Agent, revision: Revision) -> dict[str, Any]:
+def pod_template(agent: str, revision: Revision) -> dict[str, Any]:
     """The pod template of the revision's ReplicaSet.
 
     Raises:
         TemplateConflict: the template sets what another field of the spec sets as well.
     """
-    spec = agent.spec
-    name = agent.metadata.name
-    written = spec.template
+    written = revision.template
     metadata = dict(written.get("metadata") or {})
-    metadata["labels"] = {**(metadata.get("labels") or {}), **revision_labels(name, revision)}
+    metadata["labels"] = {
+        **(metadata.get("labels") or {}),
+        **revision_labels(agent, revision),
+        TRAFFIC_LABEL: TRAFFIC_ON,
+    }
     pod = dict(written["spec"])
-    pod.setdefault("serviceAccountName", companion_name(name))
+    pod.setdefault("serviceAccountName", companion_name(agent))
     containers = [dict(container) for container in pod["containers"]]
     _add_environment(containers, agent, revision)
-    if spec.config:
+    if revision.mounts_config:
         _mount_config(pod, containers, config_map_name(agent, revision))
-    if spec.health is not None:
-        _add_probes(containers[0], spec.health)
-    if spec.drain is not None:
-        _add_drain(pod, containers, spec.drain)
+    if revision.health is not None:
+        _add_probes(containers[0], revision.health)
+    if revision.drain is not None:
+        _add_drain(pod, containers, revision.drain)
     pod["containers"] = containers
     return {"metadata": metadata, "spec": pod}
 
@@ -127,13 +129,13 @@ def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [ports[key] for key in sorted(ports)]
 
 
-def _add_environment(containers: list[dict[str, Any]], agent: Agent, revision: Revision) -> None:
+def _add_environment(containers: list[dict[str, Any]], agent: str, revision: Revision) -> None:
     ours = [
-        {"name": "AGENTHERD_AGENT", "value": agent.metadata.name},
+        {"name": "AGENTHERD_AGENT", "value": agent},
         {"name": "AGENTHERD_REVISION", "value": revision.hash},
         {"name": "AGENTHERD_VERSION", "value": revision.version or ""},
     ]
-    if agent.spec.config:
+    if revision.mounts_config:
         ours.append({"name": "AGENTHERD_CONFIG_DIR", "value": CONFIG_DIR})
     names = {variable["name"] for variable in ours}
     for container in containers:

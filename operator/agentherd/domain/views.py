@@ -9,27 +9,33 @@ owner of nothing and leaves no such trace; `fields` tells then that we own less 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from sys import intern
 from typing import Any, Final, Self
+from zlib import compress, decompress
 
+from agentherd.domain.drain import RELEASED_COST
 from agentherd.domain.faults import Fault, is_creating, pod_fault
 from agentherd.domain.kinds import (
     AGENT_LABEL,
     APPLIED_ANNOTATION,
     CONFIG_ANNOTATION,
-    CONTROLLER_REVISION,
-    POD,
-    REPLICA_SET,
+    DELETION_COST_ANNOTATION,
+    DRAINING_ANNOTATION,
     REVISION_LABEL,
-    Kind,
+    TRAFFIC_LABEL,
+    TRAFFIC_ON,
 )
 from agentherd.domain.reasons import Reason
 
 FIELD_MANAGER: Final = "agentherd"
 SCALE_MANAGER: Final = "agentherd-scale"
 STATUS_MANAGER: Final = "agentherd-status"
+
+TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 Raw = Mapping[str, Any]
 
@@ -62,15 +68,30 @@ class Child:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionView(Child):
-    """A ControllerRevision: the record that a revision existed, and which one is newer."""
+    """A ControllerRevision: what a revision is, and which one is newer.
+
+    The content is kept compressed: it is read only while something is rolled out.
+    """
 
     revision: str
     number: int
+    content: bytes = b""
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
-        """Keep hash and number; the revision's content stays with the API server."""
-        return cls(**_common(raw), revision=_revision(raw), number=raw["revision"])
+        """Keep hash, number and content."""
+        return cls(
+            **_common(raw),
+            revision=_revision(raw),
+            number=raw["revision"],
+            content=compress(json.dumps(raw.get("data"), separators=(",", ":")).encode()),
+        )
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The content of the revision, as `agentherd.domain.revision` reads it."""
+        data: Mapping[str, Any] = json.loads(decompress(self.content))
+        return data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +132,7 @@ class PodView(Child):
     """A pod: whether its containers are still being created, whether it is ready, what is wrong.
 
     A `finished` pod has ended and stays as a record; one that is being deleted will be gone soon.
+    One that is `draining_since` a time is out of traffic and finishes what it has begun.
     """
 
     revision: str
@@ -120,10 +142,15 @@ class PodView(Child):
     created: str
     config: str
     fault: Fault | None
+    ip: str = ""
+    in_traffic: bool = True
+    draining_since: datetime | None = None
+    released: bool = False
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
         """Keep readiness and the fault in words."""
+        annotations = raw["metadata"].get("annotations", {})
         conditions = raw.get("status", {}).get("conditions", ())
         return cls(
             **_common(raw),
@@ -133,19 +160,18 @@ class PodView(Child):
             finished="deletionTimestamp" not in raw["metadata"]
             and raw.get("status", {}).get("phase") in {"Failed", "Succeeded"},
             created=raw["metadata"].get("creationTimestamp", ""),
-            config=raw["metadata"].get("annotations", {}).get(CONFIG_ANNOTATION, ""),
+            config=annotations.get(CONFIG_ANNOTATION, ""),
             fault=pod_fault(raw),
+            ip=raw.get("status", {}).get("podIP", ""),
+            in_traffic=_label(raw, TRAFFIC_LABEL) == TRAFFIC_ON,
+            draining_since=_time(annotations.get(DRAINING_ANNOTATION)),
+            released=annotations.get(DELETION_COST_ANNOTATION) == RELEASED_COST,
         )
 
     @property
     def reported(self) -> tuple[object, ...]:
         """What the kubelet and the scheduler say."""
         return (self.deleting, self.ready, self.fault)
-
-
-def view(kind: Kind, raw: Raw) -> Child:
-    """The view of an object of `kind`."""
-    return _VIEWS.get(kind, Child).of(raw)
 
 
 def last_writer(raw: Raw) -> str:
@@ -190,6 +216,14 @@ def _label(raw: Raw, label: str) -> str:
     return value
 
 
+def _time(text: str | None) -> datetime | None:
+    """A time that we have written; somebody's own words count as none."""
+    try:
+        return datetime.strptime(text or "", TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def _revision(raw: Raw) -> str:
     """The revision by the object's name, which nobody can take away as they can a label."""
     name: str = raw["metadata"]["name"]
@@ -232,10 +266,3 @@ def _replica_failure(raw: Raw) -> Fault | None:
             quota = "exceeded quota" in message
             return Fault(Reason.QUOTA_EXCEEDED if quota else Reason.PODS_REFUSED, message)
     return None
-
-
-_VIEWS: Final[Mapping[Kind, type[Child]]] = {
-    CONTROLLER_REVISION: RevisionView,
-    POD: PodView,
-    REPLICA_SET: ReplicaSetView,
-}

@@ -1,8 +1,9 @@
 """Carry out a plan: intent by intent, in its order, each guarded by what it expects to find.
 
-A write that the server refuses does not stop the others, since they may still serve people; one
-that gets no answer does, since the rest would fare no better. What was refused comes back as
-failures, for the rules to tell about.
+A write that the server refuses does not stop the others, since they may still serve people; but
+nothing is scaled on a plan whose traffic was refused, since pods would be taken away from requests
+that still come. One that gets no answer stops all, since the rest would fare no better. What was
+refused comes back as failures, for the rules to tell about.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentherd.api import Agent
 from agentherd.cluster import Gateway
 from agentherd.domain.errors import Conflict, Invalid, NameTaken, NotFound, TerminalError
 from agentherd.domain.kinds import (
-    AGENT,
     AGENT_LABEL,
     APPLIED_ANNOTATION,
     DISRUPTION_BUDGET,
@@ -24,19 +23,28 @@ from agentherd.domain.kinds import (
     Kind,
 )
 from agentherd.domain.plan import (
-    Annotate,
     Apply,
+    Create,
     Delete,
     Emit,
+    Identity,
     Intent,
+    Manifest,
+    Merge,
+    Owner,
     Plan,
     Ref,
     Scale,
+    Stage,
     WriteStatus,
 )
-from agentherd.domain.views import FIELD_MANAGER, SCALE_MANAGER, STATUS_MANAGER
+from agentherd.domain.views import (
+    FIELD_MANAGER,
+    SCALE_MANAGER,
+    STATUS_MANAGER,
+)
 from agentherd.engine.recorder import Recorder
-from agentherd.engine.store import Store
+from agentherd.engine.store import SUBJECT_KINDS, Store
 
 _RIVALS: Final[Mapping[Kind, tuple[str, ...]]] = {
     DISRUPTION_BUDGET: ("maxUnavailable", "minAvailable"),
@@ -51,6 +59,7 @@ class Refusal:
 
     ref: Ref
     error: TerminalError
+    stage: Stage
 
 
 class Applier:
@@ -69,61 +78,80 @@ class Applier:
         self._recorder = recorder
         self._may_write = may_write
 
-    async def carry_out(self, agent: Agent, plan: Plan) -> list[Refusal]:
-        """Carry out the plan; returns what was refused.
+    async def carry_out(self, key: Key, owner: Owner | None, plan: Plan) -> list[Refusal]:
+        """Carry out the plan for what belongs to `owner`; returns what was refused.
 
         Raises:
-            TransientError: a write got no answer, or the Agent is not the one that was seen.
+            TransientError: a write got no answer, or an object is not the one that was seen.
         """
-        if agent.status.observed_generation is not None and _creates(plan):
-            await self._confirm(agent)
+        if owner is not None and owner.seen_before and _creates(plan):
+            await self._confirm(key, owner)
         refusals: list[Refusal] = []
         for intent in plan.intents:
             if not self._may_write():
                 # A process that was frozen wakes up in the middle of a plan of long ago.
                 raise Conflict("the Lease was not renewed in time; another process may lead")
+            if intent.stage is Stage.SCALE and any(r.stage is Stage.TRAFFIC for r in refusals):
+                continue
             try:
-                await self._do(agent, intent)
+                await self._do(key, owner, intent)
             except TerminalError as error:
                 if isinstance(intent, WriteStatus | Emit):
                     raise Conflict(f"the status is refused: {error}") from error
-                refusals.append(Refusal(intent.ref, error))
+                refusals.append(Refusal(intent.ref, error, intent.stage))
         return refusals
 
-    async def _do(self, agent: Agent, intent: Intent) -> None:
-        namespace = agent.metadata.namespace
+    async def _do(self, key: Key, owner: Owner | None, intent: Intent) -> None:
+        namespace = key.namespace
         match intent:
             case Apply():
-                await self._apply(agent, intent)
+                await self._apply(key, owner, intent)
             case WriteStatus():
-                await self._write_status(agent, intent.status)
+                manifest = _sparse(namespace, intent.target, {"status": intent.status})
+                kind = intent.target.kind
+                answer = await self._gateway.apply_status(kind, manifest, manager=STATUS_MANAGER)
+                self._store.put_subject(kind, answer, own=True)
             case Scale():
-                manifest = {
-                    "apiVersion": intent.kind.api_version,
-                    "kind": intent.kind.name,
-                    "metadata": {"name": intent.name, "namespace": namespace, "uid": intent.uid},
-                    "spec": {"replicas": intent.replicas},
-                }
+                target = Identity(kind=intent.kind, name=intent.name, uid=intent.uid)
+                manifest = _sparse(namespace, target, {"spec": {"replicas": intent.replicas}})
                 answer = await self._gateway.apply(intent.kind, manifest, manager=SCALE_MANAGER)
                 self._store.put(intent.kind, answer, own=True)
-            case Annotate():
-                metadata = {"uid": intent.uid, "annotations": {intent.annotation: intent.value}}
-                key = Key(namespace, intent.name)
-                try:
-                    answer = await self._gateway.merge(intent.kind, key, {"metadata": metadata})
-                except NotFound:
-                    return
-                self._store.put(intent.kind, answer, own=True)
+            case Create():
+                await self._create(intent)
+            case Merge():
+                await self._merge(namespace, intent)
             case Delete():
-                key = Key(namespace, intent.name)
-                await self._gateway.delete(intent.kind, key, uid=intent.uid)
+                place = Key(namespace, intent.name)
+                await self._gateway.delete(intent.kind, place, uid=intent.uid)
             case Emit():
-                await self._recorder.record(agent, intent)
+                await self._recorder.record(namespace, intent)
 
-    async def _apply(self, agent: Agent, intent: Apply) -> None:
+    async def _create(self, intent: Create) -> None:
+        try:
+            answer = await self._gateway.create(intent.kind, intent.manifest)
+        except Conflict:
+            # It was made by a turn of which nothing more is known; the watch will tell.
+            return
+        self._store.put_subject(intent.kind, answer)
+
+    async def _merge(self, namespace: str, intent: Merge) -> None:
+        metadata = {**intent.patch.get("metadata", {}), "uid": intent.uid}
+        if intent.version is not None:
+            metadata["resourceVersion"] = str(intent.version)
+        patch = {**intent.patch, "metadata": metadata}
+        try:
+            answer = await self._gateway.merge(intent.kind, Key(namespace, intent.name), patch)
+        except NotFound:
+            return
+        if intent.kind in SUBJECT_KINDS:
+            self._store.put_subject(intent.kind, answer)
+        else:
+            self._store.put(intent.kind, answer, own=True)
+
+    async def _apply(self, key: Key, owner: Owner | None, intent: Apply) -> None:
         metadata = dict(intent.manifest["metadata"])
-        if intent.claimed and intent.uid is None:
-            await self._claim(agent, intent)
+        if owner is not None and intent.claimed and intent.uid is None:
+            await self._claim(key, owner, intent)
         if intent.uid is not None:
             metadata["uid"] = intent.uid
         metadata["annotations"] = {
@@ -136,27 +164,28 @@ class Applier:
         except Invalid:
             if intent.uid is None or intent.kind not in _RIVALS:
                 raise
-            await self._clear(agent, intent)
+            await self._clear(key, intent)
             answer = await self._gateway.apply(intent.kind, manifest, manager=FIELD_MANAGER)
         self._store.put(intent.kind, answer, own=True)
 
-    async def _clear(self, agent: Agent, intent: Apply) -> None:
+    async def _clear(self, key: Key, intent: Apply) -> None:
         """Remove what somebody added to a child and what excludes what we want there.
 
         Server-side apply leaves the fields of others alone, so it can only fail on them.
         """
-        key = Key(agent.metadata.namespace, intent.manifest["metadata"]["name"])
+        place = Key(key.namespace, intent.manifest["metadata"]["name"])
         spec = {field: intent.manifest["spec"].get(field) for field in _RIVALS[intent.kind]}
-        await self._gateway.merge(intent.kind, key, {"metadata": {"uid": intent.uid}, "spec": spec})
+        patch = {"metadata": {"uid": intent.uid}, "spec": spec}
+        await self._gateway.merge(intent.kind, place, patch)
 
-    async def _claim(self, agent: Agent, intent: Apply) -> None:
+    async def _claim(self, key: Key, owner: Owner, intent: Apply) -> None:
         """Make sure that a name people also use is free, or already ours.
 
         Server-side apply would take an existing object over instead of refusing.
         """
         name = intent.manifest["metadata"]["name"]
         try:
-            found = await self._gateway.get(intent.kind, Key(agent.metadata.namespace, name))
+            found = await self._gateway.get(intent.kind, Key(key.namespace, name))
         except NotFound:
             return
         owners = {owner["uid"] for owner in found["metadata"].get("ownerReferences", ())}
@@ -164,45 +193,40 @@ class Applier:
         orphaned = (
             not owners
             and APPLIED_ANNOTATION in found["metadata"].get("annotations", {})
-            and labels.get(AGENT_LABEL, agent.metadata.name) == agent.metadata.name
+            and labels.get(AGENT_LABEL, key.name) == key.name
         )
-        if agent.metadata.uid not in owners and not orphaned:
+        if owner.identity.uid not in owners and not orphaned:
             raise NameTaken(
                 f"{intent.kind.name} {name} exists and does not belong to this Agent; "
                 "rename one of the two, or delete it if nobody needs it"
             )
 
-    async def _confirm(self, agent: Agent) -> None:
-        """Make sure that the Agent still is before children are made for it once more.
+    async def _confirm(self, key: Key, owner: Owner) -> None:
+        """Make sure that the owner still is before children are made for it once more.
 
         Its children may be missing because it was deleted and the news has not arrived.
         """
-        key = Key(agent.metadata.namespace, agent.metadata.name)
+        kind = owner.identity.kind
         try:
-            raw = await self._gateway.get(AGENT, key)
+            raw = await self._gateway.get(kind, key)
         except NotFound:
-            known = self._store.agents.get(key)
+            known = self._store.subjects(kind).get(key)
             if known is not None:
-                self._store.drop_agent(key, known.version)
-            raise Conflict(f"Agent {key} does not exist any more") from None
-        if raw["metadata"]["uid"] != agent.metadata.uid:
-            self._store.put_agent(raw)
-            raise Conflict(f"Agent {key} was made anew")
+                self._store.drop_subject(kind, key, known.version)
+            raise Conflict(f"{kind.name} {key} does not exist any more") from None
+        if raw["metadata"]["uid"] != owner.identity.uid:
+            self._store.put_subject(kind, raw)
+            raise Conflict(f"{kind.name} {key} was made anew")
 
-    async def _write_status(self, agent: Agent, status: Mapping[str, Any]) -> None:
-        metadata = agent.metadata
-        manifest = {
-            "apiVersion": AGENT.api_version,
-            "kind": AGENT.name,
-            "metadata": {
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-            },
-            "status": status,
-        }
-        answer = await self._gateway.apply_status(AGENT, manifest, manager=STATUS_MANAGER)
-        self._store.put_agent(answer, own=True)
+
+def _sparse(namespace: str, target: Identity, body: Manifest) -> dict[str, Any]:
+    """A manifest of just these fields of exactly this object."""
+    return {
+        "apiVersion": target.kind.api_version,
+        "kind": target.kind.name,
+        "metadata": {"name": target.name, "namespace": namespace, "uid": target.uid},
+        **body,
+    }
 
 
 def _creates(plan: Plan) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Protocol, cast
 
-from agentherd.api import Agent
+from agentherd.api import Agent, AgentUpgrade
 from agentherd.domain.faults import mount_fault
 from agentherd.domain.kinds import (
+    AGENT,
     CONFIG_MAP,
     CONTROLLER_REVISION,
     DISRUPTION_BUDGET,
@@ -18,28 +19,61 @@ from agentherd.domain.kinds import (
     SERVICE_ACCOUNT,
     Key,
 )
-from agentherd.domain.observation import AgentObservation, Dependency
+from agentherd.domain.observation import (
+    AgentObservation,
+    Dependency,
+    Leftovers,
+    SeenUpgrade,
+)
 from agentherd.domain.plan import Failure, Ref
+from agentherd.domain.readings import Reading
 from agentherd.domain.views import PodView, ReplicaSetView, RevisionView
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.store import Store
 
-ObserveAgent = Callable[[Key, Mapping[Ref, Failure]], AgentObservation | None]
+Seen = AgentObservation | Leftovers
+ObserveAgent = Callable[[Key, Mapping[Ref, Failure]], Seen | None]
 
 
-def agent_observer(store: Store, mounts: MountFailures) -> ObserveAgent:
-    """A function that observes Agents in `store`; it returns None for one that is gone."""
+class Readings(Protocol):
+    """Where the latest measurements of pods are."""
 
-    def observe(key: Key, failures: Mapping[Ref, Failure]) -> AgentObservation | None:
-        record = store.agents.get(key)
+    def readings(self, key: Key) -> Mapping[str, Reading]:
+        """The readings of an Agent's pods, by uid."""
+        ...
+
+
+def agent_observer(
+    store: Store,
+    mounts: MountFailures,
+    readings: Readings,
+    *,
+    routes_known: Callable[[], bool] = lambda: True,
+) -> ObserveAgent:
+    """A function that observes Agents in `store`; it returns None for one of which nothing is left.
+
+    `routes_known` tells whether the API server has been asked for routes.
+    """
+
+    def observe(key: Key, failures: Mapping[Ref, Failure]) -> Seen | None:
+        record = store.subjects(AGENT).get(key)
+        upgrades = _upgrades(store, key)
         if record is None:
-            return None
-        agent = record.agent
+            routes = store.routes.of(key)
+            if not upgrades and not routes:
+                return None
+            return Leftovers(key=key, upgrades=upgrades, routes=routes)
+        agent = cast("Agent", record.subject)
         generation = agent.metadata.generation
         return AgentObservation(
             agent=agent,
+            version=record.version,
             writer=record.writer,
             unreadable=record.unreadable,
+            upgrades=upgrades,
+            routes=store.routes.of(key),
+            routes_known=routes_known(),
+            readings=readings.readings(key),
             config_maps=store.children(key, CONFIG_MAP),
             disruption_budgets=store.children(key, DISRUPTION_BUDGET),
             pods=_pods(store, mounts, key),
@@ -54,6 +88,20 @@ def agent_observer(store: Store, mounts: MountFailures) -> ObserveAgent:
     return observe
 
 
+def _upgrades(store: Store, key: Key) -> Mapping[str, SeenUpgrade]:
+    found = {}
+    for name, record in store.upgrades(key).items():
+        upgrade = cast("AgentUpgrade", record.subject)
+        needed = {n: store.upgrade(Key(key.namespace, n)) for n in upgrade.spec.depends_on}
+        found[name] = SeenUpgrade(
+            upgrade=upgrade,
+            writer=record.writer,
+            unreadable=record.unreadable,
+            needs={n: one.status.phase if one else None for n, one in needed.items()},
+        )
+    return found
+
+
 def _pods(store: Store, mounts: MountFailures, key: Key) -> Mapping[str, PodView]:
     pods = cast("Mapping[str, PodView]", store.children(key, POD))
     failed = {
@@ -65,11 +113,11 @@ def _pods(store: Store, mounts: MountFailures, key: Key) -> Mapping[str, PodView
 
 
 def _dependency(store: Store, dependent: Key, name: str) -> Dependency:
-    record = store.agents.get(Key(dependent.namespace, name))
-    if record is None:
+    agent = store.agent(Key(dependent.namespace, name))
+    if agent is None:
         return Dependency(name, exists=False, available=False)
     return Dependency(
-        name, exists=True, available=_available(record.agent), needs=_needs(store, dependent, name)
+        name, exists=True, available=_available(agent), needs=_needs(store, dependent, name)
     )
 
 
@@ -85,8 +133,8 @@ def _needs(store: Store, dependent: Key, name: str) -> frozenset[str]:
     found: set[str] = set()
     unseen = [name]
     while unseen:
-        record = store.agents.get(Key(dependent.namespace, unseen.pop()))
-        for needed in record.agent.spec.depends_on if record else ():
+        agent = store.agent(Key(dependent.namespace, unseen.pop()))
+        for needed in agent.spec.depends_on if agent else ():
             if needed not in found:
                 found.add(needed)
                 unseen.append(needed)

@@ -10,23 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
-from agentherd.api import Agent
 from agentherd.domain.errors import Invalid, TerminalError, TransientError
 from agentherd.domain.kinds import REPLICA_SET, Key, Kind
-from agentherd.domain.plan import (
-    Annotate,
-    Apply,
-    Delete,
-    Failure,
-    Plan,
-    Ref,
-    Scale,
-    WriteStatus,
-)
+from agentherd.domain.plan import Failure, Owner, Plan, Ref, Write, WriteStatus
+from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
 from agentherd.engine.applier import Applier, Refusal
 from agentherd.engine.metrics import Metrics
@@ -48,17 +40,34 @@ GATHER_SECONDS: Final = 5.0
 
 
 class Observation(Protocol):
-    """What was seen of one object."""
+    """What was seen of one object and of all that belongs to it."""
 
     @property
-    def agent(self) -> Agent:
-        """The object that is reconciled."""
+    def owner(self) -> Owner | None:
+        """The object that is reconciled; None when only something of it is left."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """Which spec of the object was seen."""
+        ...
+
+    @property
+    def phase(self) -> str | None:
+        """The phase that its status says."""
+        ...
+
+
+class Measurements(Protocol):
+    """What goes and looks at pods when a decision depends on it."""
+
+    def follow(self, key: Key, targets: Collection[Target]) -> None:
+        """Measure these pods for an object from now on, and no others."""
         ...
 
 
 O = TypeVar("O", bound=Observation)  # noqa: E741  (an observation)
 Failures = Mapping[Ref, Failure]
-Child = Apply | Scale | Annotate | Delete
 
 
 class Reconciler(Generic[O]):
@@ -71,6 +80,7 @@ class Reconciler(Generic[O]):
         observe: Callable[[Key, Failures], O | None],
         decide: Callable[[O, datetime], Plan],
         applier: Applier,
+        measurements: Measurements,
         metrics: Metrics,
         clock: Callable[[], datetime],
     ) -> None:
@@ -79,6 +89,7 @@ class Reconciler(Generic[O]):
         self._observe = observe
         self._decide = decide
         self._applier = applier
+        self._measurements = measurements
         self._metrics = metrics
         self._clock = clock
         self._failures: dict[Key, dict[Ref, Failure]] = {}
@@ -124,7 +135,8 @@ class Reconciler(Generic[O]):
             self._forget(key)
             return
         plan = self._patient(key, self._decide(seen, now))
-        refusals = await self._applier.carry_out(seen.agent, plan)
+        self._measurements.follow(key, plan.measure)
+        refusals = await self._applier.carry_out(key, seen.owner, plan)
         self._retries.pop(key, None)
         self._account(seen, plan, asked_at)
         if self._settle(key, seen, plan, refusals, now):
@@ -133,9 +145,9 @@ class Reconciler(Generic[O]):
             self.queue.add_after(key, (plan.wake_at - now).total_seconds())
 
     def _patient(self, key: Key, plan: Plan) -> Plan:
-        """Hold a status write that is not urgent until it has waited long enough."""
-        status = next((i for i in plan.intents if isinstance(i, WriteStatus)), None)
-        if status is None or status.urgent:
+        """Hold status writes that are not urgent until they have waited long enough."""
+        writes = [i for i in plan.intents if isinstance(i, WriteStatus)]
+        if not writes or any(write.urgent for write in writes):
             self._gathering.pop(key, None)
             return plan
         loop_time = asyncio.get_running_loop().time()
@@ -144,16 +156,18 @@ class Reconciler(Generic[O]):
             del self._gathering[key]
             return plan
         self.queue.add_after(key, due - loop_time)
-        return Plan(tuple(i for i in plan.intents if i is not status), plan.wake_at)
+        return replace(plan, intents=tuple(i for i in plan.intents if i not in writes))
 
     def _account(self, seen: O, plan: Plan, asked_at: float) -> None:
-        status = next((i for i in plan.intents if isinstance(i, WriteStatus)), None)
-        if status is None or status.status.get("phase") == seen.agent.status.phase:
-            return
-        kind = self._kind.name
-        elapsed = asyncio.get_running_loop().time() - asked_at
-        self._metrics.transition_seconds.labels(kind=kind).observe(elapsed)
-        self._metrics.transitions.labels(kind=kind, phase=str(status.status["phase"])).inc()
+        for intent in plan.intents:
+            if not isinstance(intent, WriteStatus) or intent.target.kind is not self._kind:
+                continue
+            if intent.status.get("phase") == seen.phase:
+                continue
+            kind = self._kind.name
+            elapsed = asyncio.get_running_loop().time() - asked_at
+            self._metrics.transition_seconds.labels(kind=kind).observe(elapsed)
+            self._metrics.transitions.labels(kind=kind, phase=str(intent.status["phase"])).inc()
 
     # Failures
 
@@ -163,18 +177,18 @@ class Reconciler(Generic[O]):
         """Remember what was refused, forget what went through; whether anything changed."""
         known = self._failures.get(key, {})
         refused = {refusal.ref: refusal.error for refusal in refusals}
-        tried = {intent.ref for intent in plan.intents if isinstance(intent, Child)}
+        tried = {intent.ref for intent in plan.intents if isinstance(intent, Write)}
         kept = {
             ref: failure
             for ref, failure in known.items()
-            if ref not in tried and failure.generation == seen.agent.metadata.generation
+            if ref not in tried and failure.generation == seen.generation
         }
         for ref, error in refused.items():
             retry = REFUSED_RETRY if isinstance(error, Invalid) else FORBIDDEN_RETRY
             kept[ref] = Failure(
                 reason=_reason(ref, error),
                 message=f"{ref}: {error}",
-                generation=seen.agent.metadata.generation,
+                generation=seen.generation,
                 retry_at=now + retry,
             )
             log.info("%s %s: %s: %s", self._kind.name, key, ref, error)
@@ -185,6 +199,7 @@ class Reconciler(Generic[O]):
         return bool(refused) or kept.keys() != known.keys()
 
     def _forget(self, key: Key) -> None:
+        self._measurements.follow(key, ())
         self._failures.pop(key, None)
         self._retries.pop(key, None)
         self._gathering.pop(key, None)

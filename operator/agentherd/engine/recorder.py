@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agentherd.api import Agent
 from agentherd.cluster import Gateway
 from agentherd.domain.errors import AgentherdError
-from agentherd.domain.kinds import AGENT, EVENT, Key
+from agentherd.domain.kinds import EVENT, Key
 from agentherd.domain.plan import Emit, digest
 from agentherd.domain.reasons import Reason
 
@@ -61,42 +60,42 @@ class Recorder:
         self._series: OrderedDict[tuple[str, Reason], _Series] = OrderedDict()
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
 
-    async def record(self, agent: Agent, emit: Emit) -> None:
+    async def record(self, namespace: str, emit: Emit) -> None:
         """Write the Event, or count it with the one that is there."""
         now = self._clock()
-        uid = agent.metadata.uid
-        series = self._series.get((uid, emit.reason))
+        target = emit.target
+        series = self._series.get((target.uid, emit.reason))
         try:
             if series is not None and now - series.last < GATHERED_FOR:
                 series.count += 1
                 series.last = now
-                await self._count(agent, series)
+                await self._count(namespace, series)
                 return
-            budget = self._budgets.setdefault(uid, _Budget(BURST, now))
+            budget = self._budgets.setdefault(target.uid, _Budget(BURST, now))
             _trim(self._budgets)
             if not budget.take(now):
                 return
-            name = f"{agent.metadata.name}.{digest([uid, emit.reason, emit.at.isoformat()])}"
-            self._series[uid, emit.reason] = _Series(name, 1, now)
+            name = f"{target.name}.{digest([target.uid, emit.reason, emit.at.isoformat()])}"
+            self._series[target.uid, emit.reason] = _Series(name, 1, now)
             _trim(self._series)
-            await self._gateway.create(EVENT, self._event(agent, emit, name))
+            await self._gateway.create(EVENT, self._event(namespace, emit, name))
         except AgentherdError as error:
-            self._series.pop((uid, emit.reason), None)
-            log.info("no Event %s for %s: %s", emit.reason, agent.metadata.name, error)
+            self._series.pop((target.uid, emit.reason), None)
+            log.info("no Event %s for %s: %s", emit.reason, target.name, error)
 
-    async def _count(self, agent: Agent, series: _Series) -> None:
+    async def _count(self, namespace: str, series: _Series) -> None:
         await self._gateway.merge(
             EVENT,
-            Key(agent.metadata.namespace, series.name),
+            Key(namespace, series.name),
             {"series": {"count": series.count, "lastObservedTime": _micro(series.last)}},
         )
 
-    def _event(self, agent: Agent, emit: Emit, name: str) -> dict[str, Any]:
-        metadata = agent.metadata
+    def _event(self, namespace: str, emit: Emit, name: str) -> dict[str, Any]:
+        target = emit.target
         return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.name,
-            "metadata": {"name": name, "namespace": metadata.namespace},
+            "metadata": {"name": name, "namespace": namespace},
             "eventTime": _micro(emit.at),
             "type": "Warning" if emit.warning else "Normal",
             "reason": emit.reason.value,
@@ -105,11 +104,11 @@ class Recorder:
             "reportingController": CONTROLLER,
             "reportingInstance": self._identity[:128],
             "regarding": {
-                "apiVersion": AGENT.api_version,
-                "kind": AGENT.name,
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
+                "apiVersion": target.kind.api_version,
+                "kind": target.kind.name,
+                "name": target.name,
+                "namespace": namespace,
+                "uid": target.uid,
             },
         }
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from agentherd.cluster import Gateway
-from agentherd.domain.errors import AgentherdError, Expired, TransientError
+from agentherd.domain.errors import AgentherdError, Expired, NotFound, TransientError
 from agentherd.domain.kinds import MANAGED_BY, MANAGED_BY_LABEL, Key, Kind
 from agentherd.engine.metrics import Metrics
 
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 OURS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 FIRST_DELAY: Final = 0.2
 LAST_DELAY: Final = 10.0
+
+ABSENT_DELAY: Final = 60.0
+"""Seconds after which it is looked again for a kind that the API server does not have."""
 
 
 class Sink(Protocol):
@@ -46,7 +49,8 @@ class Sink(Protocol):
 class Reflector:
     """Keeps a sink up to date with one kind, in one namespace or everywhere.
 
-    `selector` and `fields` choose among the objects: by default those with our label.
+    `selector` and `fields` choose among the objects: by default those with our label. An
+    `optional` kind need not be there: it is then known that there are no such objects.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Reflector:
         namespace: str | None = None,
         selector: str = OURS,
         fields: str = "",
+        optional: bool = False,
     ) -> None:
         self.kind = kind
         self.synced = asyncio.Event()
@@ -68,6 +73,7 @@ class Reflector:
         self._namespace = namespace
         self._selector = selector
         self._fields = fields
+        self._optional = optional
 
     async def run(self) -> None:
         """List and follow until cancelled."""
@@ -81,6 +87,9 @@ class Reflector:
             except Expired:
                 log.info("watch of %s has expired, listing again", self.kind.plural)
             except AgentherdError as error:
+                if self._optional and isinstance(error, NotFound):
+                    self.synced.set()
+                    delay = ABSENT_DELAY
                 log.warning("cannot list %s: %s", self.kind.plural, error)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  (jitter)
                 delay = min(LAST_DELAY, delay * 2)

@@ -1,53 +1,96 @@
-"""What is known of the cluster: a view of every Agent and of every child, and who to tell.
+"""What is known of the cluster: the objects people write, their children, and who to tell.
 
-The store is fed from three sides: kopf's events of the Agents, our own watches of the children,
-and the answers to our own writes. An answer is put in at once, so a key is never decided on less
-than what was last written for it; neither it nor its echo on the watch wakes anybody, unless it
-also holds what somebody else wrote meanwhile, of which the watch will tell nothing more. Versions
-decide which of two views is newer (they are comparable since Kubernetes 1.35), and the version of
-a deletion is kept for a while, so a late answer raises no ghost.
+The store is fed from three sides: kopf's events of the resources that are ours, our own watches of
+everything else, and the answers to our own writes. An answer is put in at once, so a key is never
+decided on less than what was last written for it; neither it nor its echo on the watch wakes
+anybody, unless it also holds what somebody else wrote meanwhile, of which the watch will tell
+nothing more. Versions decide which of two views is newer (they are comparable since Kubernetes
+1.35), and the version of a deletion is kept for a while, so a late answer raises no ghost.
+
+All that is woken are keys of Agents: an Agent is decided upon together with everything that
+belongs to it, its upgrades and routes included.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import ValidationError
 
-from agentherd.api import Agent
-from agentherd.domain.kinds import AGENT, Key, Kind
-from agentherd.domain.views import Child, last_writer, view
+from agentherd.api import Agent, AgentUpgrade
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    CONTROLLER_REVISION,
+    POD,
+    REPLICA_SET,
+    ROUTE_KINDS,
+    Key,
+    Kind,
+)
+from agentherd.domain.views import (
+    Child,
+    PodView,
+    ReplicaSetView,
+    RevisionView,
+    last_writer,
+)
+from agentherd.engine.routes import Routes
 
 TOMBSTONES: Final = 10_000
 
+H = TypeVar("H", bound=Hashable)
+
+Subject = Agent | AgentUpgrade
+
+SUBJECT_KINDS: Final = (AGENT, AGENT_UPGRADE)
+"""The kinds that people write and kopf watches."""
+
+_VIEWS: Final[Mapping[Kind, type[Child]]] = {
+    CONTROLLER_REVISION: RevisionView,
+    POD: PodView,
+    REPLICA_SET: ReplicaSetView,
+}
+
+_LEAST: Final[Mapping[Kind, tuple[type[Subject], Mapping[str, Any]]]] = {
+    AGENT: (Agent, {"template": {"spec": {"containers": []}}}),
+    AGENT_UPGRADE: (AgentUpgrade, {"targetRef": {"name": ""}}),
+}
+"""The model of each subject, and a spec that takes the place of one that cannot be read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRecord:
-    """An Agent as it was last seen, and the field manager that wrote its spec.
+class Record:
+    """A subject as it was last seen, and the field manager that wrote its spec.
 
     `unreadable` says what a newer version of the API has put into it that this one does not know.
     """
 
-    agent: Agent
+    subject: Subject
     version: int
     writer: str
     unreadable: str = ""
 
 
-def read_agent(raw: Mapping[str, Any]) -> tuple[Agent, str]:
-    """Parse an Agent; one that is not understood keeps its identity, and the reason is told."""
+def read_subject(kind: Kind, raw: Mapping[str, Any]) -> tuple[Subject, str]:
+    """Parse a subject; one that is not understood keeps its identity, and the reason is told."""
+    model, least = _LEAST[kind]
     try:
-        return Agent.model_validate(raw), ""
+        return model.model_validate(raw), ""
     except ValidationError as error:
         errors = error.errors()
-        known = {"metadata": raw["metadata"], "spec": {"template": {"spec": {"containers": []}}}}
+        spec = dict(least)
+        target = raw.get("spec", {}).get("targetRef")
+        if kind is AGENT_UPGRADE and isinstance(target, Mapping):
+            spec["targetRef"] = {"name": str(target.get("name", ""))}
+        known = {"metadata": raw["metadata"], "spec": spec}
         if all(found["loc"][0] != "status" for found in errors):
             known["status"] = raw.get("status", {})
         where = ".".join(str(part) for part in errors[0]["loc"])
-        return Agent.model_validate(known), f"{where}: {errors[0]['msg']}"
+        return model.model_validate(known), f"{where}: {errors[0]['msg']}"
 
 
 def _compared(known: Child, child: Child) -> Child:
@@ -57,10 +100,17 @@ def _compared(known: Child, child: Child) -> Child:
     return replace(child, touched=True)
 
 
-def _asked_anew(before: Agent, after: Agent) -> bool:
-    """Whether people changed the Agent in between, as opposed to our own status of it."""
+def _asked_anew(before: Subject, after: Subject) -> bool:
+    """Whether people changed the object in between, as opposed to our own status of it."""
     was, now = before.metadata, after.metadata
     return (was.uid, was.generation, was.annotations) != (now.uid, now.generation, now.annotations)
+
+
+def _agent_of(key: Key, subject: Subject) -> Key:
+    """The Agent that a subject is about."""
+    if isinstance(subject, AgentUpgrade):
+        return Key(key.namespace, subject.spec.target_ref.name)
+    return key
 
 
 class Store:
@@ -68,18 +118,34 @@ class Store:
 
     def __init__(self, wake: Callable[[Key], None]) -> None:
         self._wake = wake
-        self._agents: dict[Key, AgentRecord] = {}
+        self._subjects: dict[Kind, dict[Key, Record]] = {kind: {} for kind in SUBJECT_KINDS}
+        self._upgrades: dict[Key, set[Key]] = defaultdict(set)
         self._children: dict[Kind, dict[Key, Child]] = defaultdict(dict)
         self._families: dict[Key, dict[Kind, dict[str, Child]]] = {}
-        self._dependents: dict[Key, set[Key]] = defaultdict(set)
+        self._dependents: dict[tuple[Kind, Key], set[Key]] = defaultdict(set)
         self._tombstones: OrderedDict[tuple[Kind, Key], int] = OrderedDict()
+        self.routes = Routes(wake)
 
     # Reading
 
-    @property
-    def agents(self) -> Mapping[Key, AgentRecord]:
-        """All Agents, by key."""
-        return self._agents
+    def subjects(self, kind: Kind) -> Mapping[Key, Record]:
+        """All objects of a kind that people write, by key."""
+        return self._subjects[kind]
+
+    def agent(self, key: Key) -> Agent | None:
+        """The Agent as it was last seen, or None."""
+        record = self._subjects[AGENT].get(key)
+        return cast("Agent", record.subject) if record else None
+
+    def upgrades(self, agent: Key) -> Mapping[str, Record]:
+        """The AgentUpgrades of an Agent, by name."""
+        records = self._subjects[AGENT_UPGRADE]
+        return {key.name: records[key] for key in self._upgrades.get(agent, ())}
+
+    def upgrade(self, key: Key) -> AgentUpgrade | None:
+        """An AgentUpgrade as it was last seen, whatever its Agent, or None."""
+        record = self._subjects[AGENT_UPGRADE].get(key)
+        return cast("AgentUpgrade", record.subject) if record else None
 
     def children(self, agent: Key, kind: Kind) -> Mapping[str, Child]:
         """The children of one kind that carry the Agent's label, by name."""
@@ -87,54 +153,61 @@ class Store:
 
     def count(self, kind: Kind) -> int:
         """How many objects of a kind are known."""
-        return len(self._agents if kind is AGENT else self._children[kind])
+        if kind in ROUTE_KINDS:
+            return self.routes.count(kind)
+        return len(self._subjects[kind] if kind in self._subjects else self._children[kind])
 
-    # Agents
+    # Subjects
 
-    def put_agent(self, raw: Mapping[str, Any], *, own: bool = False) -> None:
-        """Take in an Agent as the API server gives it; `own` when it is the answer to a write."""
+    def put_subject(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> None:
+        """Take in a subject as the API server gives it; `own` when it is the answer to a write."""
         metadata = raw["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
         version = int(metadata["resourceVersion"])
-        known = self._agents.get(key)
-        if self._outdated(AGENT, key, version, known):
+        known = self._subjects[kind].get(key)
+        if self._outdated(kind, key, version, known):
             return
-        agent, unreadable = read_agent(raw)
-        self._agents[key] = AgentRecord(
-            agent=agent, version=version, writer=last_writer(raw), unreadable=unreadable
+        subject, unreadable = read_subject(kind, raw)
+        self._subjects[kind][key] = Record(
+            subject=subject, version=version, writer=last_writer(raw), unreadable=unreadable
         )
-        self._link(key, known.agent if known else None, agent)
-        if not own or known is None or _asked_anew(known.agent, agent):
-            self._wake(key)
-        self._wake_dependents(key)
+        self._link(kind, key, known.subject if known else None, subject)
+        if not own or known is None or _asked_anew(known.subject, subject):
+            self._wake(_agent_of(key, subject))
+        self._wake_dependents(kind, key)
 
-    def drop_agent(self, key: Key, version: int) -> None:
-        """The Agent was deleted, as of `version`."""
-        known = self._agents.get(key)
-        self._bury(AGENT, key, version)
+    def drop_subject(self, kind: Kind, key: Key, version: int) -> None:
+        """The object was deleted, as of `version`."""
+        known = self._subjects[kind].get(key)
+        self._bury(kind, key, version)
         if known is None or known.version > version:
             return
-        del self._agents[key]
-        self._link(key, known.agent, None)
-        self._wake(key)
-        self._wake_dependents(key)
+        del self._subjects[kind][key]
+        self._link(kind, key, known.subject, None)
+        self._wake(_agent_of(key, known.subject))
+        self._wake_dependents(kind, key)
 
-    def retain_agents(self, alive: Mapping[Key, str], version: int, namespace: str | None) -> None:
-        """Forget every Agent that a list of version `version` does not hold (key to uid)."""
-        for key, record in tuple(self._agents.items()):
+    def retain_subjects(
+        self, kind: Kind, alive: Mapping[Key, str], version: int, namespace: str | None
+    ) -> None:
+        """Forget every subject that a list of version `version` does not hold (key to uid)."""
+        for key, record in tuple(self._subjects[kind].items()):
             if namespace not in {None, key.namespace} or record.version > version:
                 continue
-            if alive.get(key) != record.agent.metadata.uid:
-                self.drop_agent(key, version)
+            if alive.get(key) != record.subject.metadata.uid:
+                self.drop_subject(kind, key, version)
 
-    # Children
+    # Children and routes
 
     def put(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> None:
         """Take in a child; `own` when it is the answer to our own write.
 
         What was just applied is as we want it, whoever else has been at it.
         """
-        child = view(kind, raw)
+        if kind in ROUTE_KINDS:
+            self.routes.put(kind, raw, own=own)
+            return
+        child = _view(kind, raw)
         if own and child.touched:
             child = replace(child, touched=False)
         self._put_view(kind, child, own=own)
@@ -157,7 +230,7 @@ class Store:
         self, kind: Kind, raws: Iterable[Mapping[str, Any]], version: int, namespace: str | None
     ) -> None:
         """Take in a whole list; what it does not hold any more is gone, and its Agent is told."""
-        listed = {Key(c.namespace, c.name): c for c in (view(kind, raw) for raw in raws)}
+        listed = {Key(c.namespace, c.name): c for c in (_view(kind, raw) for raw in raws)}
         for key in [k for k in self._children[kind] if namespace in {None, k.namespace}]:
             if key not in listed:
                 self.drop(kind, key, version)
@@ -197,9 +270,7 @@ class Store:
 
     # Versions and dependencies
 
-    def _outdated(
-        self, kind: Kind, key: Key, version: int, known: AgentRecord | Child | None
-    ) -> bool:
+    def _outdated(self, kind: Kind, key: Key, version: int, known: Record | Child | None) -> bool:
         if known is not None and known.version >= version:
             return True
         return self._tombstones.get((kind, key), -1) >= version
@@ -210,15 +281,33 @@ class Store:
         if len(self._tombstones) > TOMBSTONES:
             self._tombstones.popitem(last=False)
 
-    def _link(self, key: Key, before: Agent | None, after: Agent | None) -> None:
+    def _link(self, kind: Kind, key: Key, before: Subject | None, after: Subject | None) -> None:
+        if kind is AGENT_UPGRADE and before is not None:
+            _discard(self._upgrades, _agent_of(key, before), key)
+        if kind is AGENT_UPGRADE and after is not None:
+            self._upgrades[_agent_of(key, after)].add(key)
         for name in before.spec.depends_on if before else ():
-            dependents = self._dependents[Key(key.namespace, name)]
-            dependents.discard(key)
-            if not dependents:
-                del self._dependents[Key(key.namespace, name)]
+            _discard(self._dependents, (kind, Key(key.namespace, name)), key)
         for name in after.spec.depends_on if after else ():
-            self._dependents[Key(key.namespace, name)].add(key)
+            self._dependents[kind, Key(key.namespace, name)].add(key)
+        if kind is AGENT:
+            traffic = cast("Agent", after).spec.traffic if after else None
+            self.routes.use(key, traffic)
 
-    def _wake_dependents(self, key: Key) -> None:
-        for dependent in self._dependents.get(key, ()):
-            self._wake(dependent)
+    def _wake_dependents(self, kind: Kind, key: Key) -> None:
+        for dependent in self._dependents.get((kind, key), ()):
+            if record := self._subjects[kind].get(dependent):
+                self._wake(_agent_of(dependent, record.subject))
+
+
+def _view(kind: Kind, raw: Mapping[str, Any]) -> Child:
+    return _VIEWS.get(kind, Child).of(raw)
+
+
+def _discard(index: dict[H, set[Key]], at: H, member: Key) -> None:
+    members = index.get(at)
+    if members is None:
+        return
+    members.discard(member)
+    if not members:
+        del index[at]

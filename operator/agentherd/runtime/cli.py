@@ -11,7 +11,8 @@ import sys
 import click
 
 from agentherd import __version__
-from agentherd.api.crd import agent_crd_yaml
+from agentherd.api.crd import crd_yaml
+from agentherd.api.resources import RESOURCES
 from agentherd.domain.errors import Unauthorized
 from agentherd.domain.kinds import Key
 from agentherd.runtime import logs
@@ -86,7 +87,7 @@ def run(
 @main.command()
 def crds() -> None:
     """Print the CustomResourceDefinitions."""
-    click.echo(agent_crd_yaml(), nl=False)
+    click.echo("---\n".join(crd_yaml(resource) for resource in RESOURCES), nl=False)
 
 
 @main.command()

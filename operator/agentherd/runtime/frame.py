@@ -1,25 +1,26 @@
 """kopf's frame: its settings, its login, and handlers that only turn events into keys.
 
-kopf watches the Agents and tells every event; the store keeps what it says and
-the queue does the rest. Two things kopf does not tell: that it has listed anew because its watch
-was broken, and what was deleted in between. Its requests can be seen, though, on the session it
-was given, so after every list of Agents the store is compared with what exists (`Sweeper`).
+kopf watches the resources that people write and tells every event; the store keeps what it says
+and the queue does the rest. Two things kopf does not tell: that it has listed anew because its
+watch was broken, and what was deleted in between. Its requests can be seen, though, on the session
+it was given, so after every list of a kind the store is compared with what exists (`Sweeper`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import kopf
 
 from agentherd.cluster import Gateway
 from agentherd.domain.errors import AgentherdError
-from agentherd.domain.kinds import AGENT, GROUP, VERSION, Key
-from agentherd.engine.store import Store
+from agentherd.domain.kinds import GROUP, VERSION, Key, Kind
+from agentherd.engine.store import SUBJECT_KINDS, Store
 from agentherd.runtime.connection import connect
 
 log = logging.getLogger(__name__)
@@ -59,26 +60,28 @@ class _NoHistory(kopf.DiffBaseStorage):
 
 
 class Sweeper:
-    """Forgets Agents that were deleted while nobody watched."""
+    """Forgets what was deleted while nobody watched."""
 
     def __init__(self, *, gateway: Gateway, store: Store, namespaces: tuple[str, ...]) -> None:
         self._gateway = gateway
         self._store = store
         self._scopes: tuple[str | None, ...] = namespaces or (None,)
-        self._listed = asyncio.Event()
+        self._listed: set[Kind] = set()
+        self._news = asyncio.Event()
+        self._unswept = set(SUBJECT_KINDS)
         self.swept = asyncio.Event()
 
     def trace(self) -> aiohttp.TraceConfig:
-        """A trace that notes when kopf has listed the Agents."""
+        """A trace that notes of which kind kopf has listed the objects."""
 
         async def on_request_end(
             _session: aiohttp.ClientSession,
             _context: SimpleNamespace,
             params: aiohttp.TraceRequestEndParams,
         ) -> None:
-            url = params.url
-            if url.path.endswith(f"/{AGENT.plural}") and "watch" not in url.query:
-                self._listed.set()
+            kind = _BY_PLURAL.get(params.url.name)
+            if kind is not None and "watch" not in params.url.query:
+                self._note(kind)
 
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(on_request_end)
@@ -87,32 +90,44 @@ class Sweeper:
     async def run(self) -> None:
         """Compare after every list, until cancelled."""
         while True:
-            await self._listed.wait()
-            self._listed.clear()
-            try:
-                known = [await self._compare(namespace) for namespace in self._scopes]
-                if all(known):
-                    self.swept.set()
-                else:
-                    # kopf is still telling what it has listed, one Agent after the other.
-                    await asyncio.sleep(0.2)
-                    self._listed.set()
-            except AgentherdError as error:
-                log.info("cannot list the Agents: %s", error)
-                await asyncio.sleep(1)
-                self._listed.set()
+            await self._news.wait()
+            self._news.clear()
+            listed, self._listed = self._listed, set()
+            for kind in listed:
+                await self._sweep(kind)
 
-    async def _compare(self, namespace: str | None) -> bool:
+    def _note(self, kind: Kind) -> None:
+        self._listed.add(kind)
+        self._news.set()
+
+    async def _sweep(self, kind: Kind) -> None:
+        try:
+            known = [await self._compare(kind, namespace) for namespace in self._scopes]
+        except AgentherdError as error:
+            log.info("cannot list %s: %s", kind.plural, error)
+            await asyncio.sleep(1)
+            self._note(kind)
+            return
+        if not all(known):
+            # kopf is still telling what it has listed, one object after the other.
+            await asyncio.sleep(0.2)
+            self._note(kind)
+            return
+        self._unswept.discard(kind)
+        if not self._unswept:
+            self.swept.set()
+
+    async def _compare(self, kind: Kind, namespace: str | None) -> bool:
         """Forget what does not exist; whether all that exists is known."""
         alive: dict[Key, str] = {}
         version = 0
-        async for page in self._gateway.list(AGENT, namespace=namespace, metadata_only=True):
+        async for page in self._gateway.list(kind, namespace=namespace, metadata_only=True):
             version = int(page.version)
             for item in page.items:
                 metadata = item["metadata"]
                 alive[Key(metadata["namespace"], metadata["name"])] = metadata["uid"]
-        self._store.retain_agents(alive, version, namespace)
-        return alive.keys() <= self._store.agents.keys()
+        self._store.retain_subjects(kind, alive, version, namespace)
+        return alive.keys() <= self._store.subjects(kind).keys()
 
 
 def handlers(
@@ -127,14 +142,23 @@ def handlers(
         session = connection.session(traces=[sweeper.trace()])
         return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 
-    @kopf.on.event(GROUP, VERSION, AGENT.plural, registry=registry)
-    async def agent_event(event: kopf.RawEvent, **_: Any) -> None:
+    for kind in SUBJECT_KINDS:
+        kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(_teller(store, kind))
+    return registry
+
+
+def _teller(store: Store, kind: Kind) -> Callable[..., Coroutine[None, None, None]]:
+    async def tell(event: kopf.RawEvent, **_: Any) -> None:
         raw = event["object"]
         if event["type"] == "DELETED":
             metadata = raw["metadata"]
             key = Key(metadata["namespace"], metadata["name"])
-            store.drop_agent(key, int(metadata["resourceVersion"]))
+            store.drop_subject(kind, key, int(metadata["resourceVersion"]))
         else:
-            store.put_agent(raw)
+            store.put_subject(kind, raw)
 
-    return registry
+    tell.__name__ = kind.plural
+    return tell
+
+
+_BY_PLURAL: Final = {kind.plural: kind for kind in SUBJECT_KINDS}

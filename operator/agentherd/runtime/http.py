@@ -16,10 +16,10 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from agentherd.domain.kinds import AGENT, CHILD_KINDS
+from agentherd.domain.kinds import AGENT, CHILD_KINDS, ROUTE_KINDS
 from agentherd.engine.leadership import DURATION, Elector
 from agentherd.engine.metrics import Metrics
-from agentherd.engine.store import Store
+from agentherd.engine.store import SUBJECT_KINDS, Store
 
 STUCK_AFTER: Final = 60.0
 """Seconds without a turn of the leadership loop after which the process counts as stuck."""
@@ -91,10 +91,10 @@ def _measure(health: Health, metrics: Metrics) -> None:
     metrics.agents.clear()
     if health.store is None:
         return
-    for kind in (AGENT, *CHILD_KINDS):
+    for kind in (*SUBJECT_KINDS, *CHILD_KINDS, *ROUTE_KINDS):
         metrics.objects.labels(kind=kind.name).set(health.store.count(kind))
-    for record in health.store.agents.values():
-        phase = record.agent.status.phase
+    for record in health.store.subjects(AGENT).values():
+        phase = record.subject.status.phase
         metrics.agents.labels(phase=phase.value if phase else "Unknown").inc()
 
 

@@ -17,15 +17,16 @@ import kopf
 
 from agentherd.cluster import ApiServer, Gateway
 from agentherd.domain.decide import decide
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, KUBELET_EVENT, POD
+from agentherd.domain.kinds import AGENT, CHILD_KINDS, KUBELET_EVENT, POD, ROUTE_KINDS
 from agentherd.engine.applier import Applier
 from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
-from agentherd.engine.observe import agent_observer
+from agentherd.engine.observe import Seen, agent_observer
 from agentherd.engine.reconciler import Reconciler
 from agentherd.engine.recorder import Recorder
 from agentherd.engine.reflector import Reflector
+from agentherd.engine.scraper import Scraper
 from agentherd.engine.store import Store
 from agentherd.runtime import frame
 from agentherd.runtime.connection import connect
@@ -72,9 +73,17 @@ async def _lead(
     """Lead for one term: until the Lease is lost or `stop` is set."""
     store = Store(wake=lambda key: reconciler.queue.add(key))
     mounts = MountFailures(wake=lambda pod: store.wake_owner(POD, pod))
-    reconciler = Reconciler(
+    scraper = Scraper(wake=lambda key: reconciler.queue.add(key), clock=clock)
+    routes = [
+        reflector
+        for namespace in settings.namespaces or (None,)
+        for reflector in _route_reflectors(gateway, store, metrics, namespace)
+    ]
+    reconciler: Reconciler[Seen] = Reconciler(
         AGENT,
-        observe=agent_observer(store, mounts),
+        observe=agent_observer(
+            store, mounts, scraper, routes_known=lambda: all(r.synced.is_set() for r in routes)
+        ),
         decide=decide,
         applier=Applier(
             gateway=gateway,
@@ -82,6 +91,7 @@ async def _lead(
             recorder=Recorder(gateway, identity=settings.identity, clock=clock),
             may_write=elector.holds,
         ),
+        measurements=scraper,
         metrics=metrics,
         clock=clock,
     )
@@ -98,7 +108,10 @@ async def _lead(
         async with asyncio.TaskGroup() as group:
             for reflector in reflectors:
                 group.create_task(reflector.run(), name=f"watch {reflector.kind.plural}")
+            for reflector in routes:
+                group.create_task(_when(store.routes.wanted, reflector), name="watch routes")
             group.create_task(sweeper.run(), name="sweeper")
+            group.create_task(scraper.run(), name="scraper")
             for reflector in reflectors:
                 await reflector.synced.wait()
             await sweeper.swept.wait()
@@ -133,6 +146,27 @@ def _reflectors(
         selector="",
         fields=MOUNT_EVENTS,
     )
+
+
+def _route_reflectors(
+    gateway: Gateway, store: Store, metrics: Metrics, namespace: str | None
+) -> Iterator[Reflector]:
+    """The watches of routes, of which people write some: no label tells ours from theirs."""
+    for kind in ROUTE_KINDS:
+        yield Reflector(
+            kind,
+            gateway=gateway,
+            sink=store.routes,
+            metrics=metrics,
+            namespace=namespace,
+            selector="",
+            optional=True,
+        )
+
+
+async def _when(wanted: asyncio.Event, reflector: Reflector) -> None:
+    await wanted.wait()
+    await reflector.run()
 
 
 @asynccontextmanager

@@ -1,0 +1,139 @@
+"""What belongs to an Agent besides its traffic: which children are made, kept and removed.
+
+Children that all revisions share follow the wanted one, and go only when no pod of another can
+need them any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from agentherd.api import AgentStatus, ConfigUpdate
+from agentherd.domain import children
+from agentherd.domain.change import Choice
+from agentherd.domain.errors import InvalidTemplate, TemplateConflict
+from agentherd.domain.kinds import (
+    CONFIG_ANNOTATION,
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DISRUPTION_BUDGET,
+    POD,
+    REPLICA_SET,
+    SERVICE_ACCOUNT,
+    Kind,
+    companion_name,
+    revision_name,
+)
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.plan import Apply, Delete, Manifest, Merge, Stage
+from agentherd.domain.revision import Revision, obsolete_revisions, revision_number
+from agentherd.domain.template import check
+from agentherd.domain.upkeep import keep
+from agentherd.domain.views import TIME_FORMAT, Child
+
+
+def agent_children(
+    seen: AgentObservation,
+    kept: Collection[Revision],
+    *,
+    goal: Revision,
+    sizes: Mapping[str, int],
+    alone: bool,
+) -> Iterator[Apply | Delete]:
+    """The writes that keep the children of the revisions in `kept`, and those that all share.
+
+    `goal` is the revision that was asked for last; `alone` says that only one has pods.
+    """
+    agent = seen.agent
+    name = agent.metadata.name
+    usable = [revision for revision in kept if _pods(seen, revision) is not None]
+    if not usable:
+        return  # nothing follows from a template that is refused
+    accounts = [a for r in usable if (a := children.service_account(agent, r)) is not None]
+    if accounts or alone:
+        account = accounts[0] if accounts else None
+        yield from keep(seen, SERVICE_ACCOUNT, companion_name(name), account, seen.service_accounts)
+    for revision in usable:
+        yield from _revision_children(seen, revision, goal=goal, sizes=sizes)
+    if alone and not any(r.in_place and r.mounts_config for r in usable):
+        yield from keep(seen, CONFIG_MAP, companion_name(name), None, seen.config_maps)
+    budget = children.disruption_budget(agent)
+    yield from keep(seen, DISRUPTION_BUDGET, companion_name(name), budget, seen.disruption_budgets)
+
+
+def reloaded_pods(seen: AgentObservation, status: AgentStatus) -> Iterator[Merge]:
+    """Make the kubelet bring a config that is reloaded in place to the pods now.
+
+    It looks at mounted ConfigMaps about once a minute, and at once when the pod itself changes.
+    Pods that were made after the change have it already.
+    """
+    if seen.agent.spec.config_update is not ConfigUpdate.IN_PLACE or not status.config_history:
+        return
+    changed = status.config_history[-1].at.strftime(TIME_FORMAT)
+    for name in sorted(seen.pods):
+        pod = seen.pods[name]
+        if pod.deleting or pod.created >= changed or pod.config == status.config_hash:
+            continue
+        note = {CONFIG_ANNOTATION: status.config_hash or ""}
+        patch = {"metadata": {"annotations": note}}
+        yield Merge(kind=POD, name=name, uid=pod.uid, patch=patch, stage=Stage.SCALE)
+
+
+def obsolete(seen: AgentObservation, choice: Choice, status: AgentStatus) -> Iterator[Delete]:
+    """Remove the revisions beyond the history limit, with all that belongs to them."""
+    agent = seen.agent
+    governing = seen.upgrades.get(choice.name or "")
+    serving = {view.revision for view in seen.sets() if view.replicas or view.wanted}
+    gone = obsolete_revisions(
+        (view for view in seen.revisions.values() if seen.own(view)),
+        in_use={
+            choice.goal.hash,
+            choice.asked.hash,
+            status.stable_revision,
+            governing.upgrade.status.from_revision if governing else None,
+            *serving,
+        },
+        limit=agent.spec.revision_history_limit,
+    )
+    kinds: Iterable[tuple[Kind, Mapping[str, Child]]] = (
+        (REPLICA_SET, seen.replica_sets),
+        (CONFIG_MAP, seen.config_maps),
+        (CONTROLLER_REVISION, seen.revisions),
+    )
+    for old in gone:
+        name = revision_name(agent.metadata.name, old)
+        for kind, live in kinds:
+            if name in live and not live[name].deleting and seen.own(live[name]):
+                yield Delete(kind=kind, name=name, uid=live[name].uid)
+
+
+def _pods(seen: AgentObservation, revision: Revision) -> Manifest | None:
+    """The ReplicaSet of a revision; None where its template contradicts itself."""
+    try:
+        check(revision.template)
+        return children.replica_set(seen.agent, revision)
+    except (InvalidTemplate, TemplateConflict):
+        return None
+
+
+def _revision_children(
+    seen: AgentObservation, revision: Revision, *, goal: Revision, sizes: Mapping[str, int]
+) -> Iterator[Apply | Delete]:
+    agent = seen.agent
+    name = revision_name(agent.metadata.name, revision.hash)
+    config = children.config_map(agent, revision)
+    if config is not None:
+        yield from keep(seen, CONFIG_MAP, config["metadata"]["name"], config, seen.config_maps)
+    number = _number(seen, revision, newest=revision.hash == goal.hash)
+    record = children.controller_revision(agent, revision, number)
+    yield from keep(seen, CONTROLLER_REVISION, name, record, seen.revisions)
+    size = {"spec": {"replicas": sizes.get(revision.hash, 0)}}
+    pods = _pods(seen, revision)
+    yield from keep(seen, REPLICA_SET, name, pods, seen.replica_sets, unhashed=size)
+
+
+def _number(seen: AgentObservation, revision: Revision, *, newest: bool) -> int:
+    known = {view.revision: view.number for view in seen.revisions.values()}
+    if not newest and revision.hash in known:
+        return known[revision.hash]
+    return revision_number(revision.hash, seen.revisions.values())

@@ -1,0 +1,276 @@
+"""What is asked for of an Agent, by its spec and by its upgrades, and who decides.
+
+One upgrade at a time governs an Agent; its name stands in the Agent's status. A changed spec takes
+the place of whatever runs, since it is the newest word. Among upgrades that people have created
+the higher priority goes first, the older one where that is equal; what runs is not interrupted by
+them. An upgrade that has ended governs on: as long as the spec still asks for what was rolled back,
+it is the reason why that is not tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from agentherd.api import AgentSpec, AgentUpgrade, Change, UpgradePhase
+from agentherd.domain.observation import AgentObservation, SeenUpgrade
+from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import Revision, revision_of
+
+ENDED: Final = frozenset(
+    {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
+)
+
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why an upgrade cannot begin; `waits` when that may pass by itself."""
+
+    reason: Reason
+    message: str
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which upgrade governs, and what it leads to.
+
+    `name` is None while nothing but the spec counts. `make` asks for an upgrade that does not exist
+    yet. `superseded` are the names of those that run no longer. `objections` are those against
+    the upgrades that people have created, by name; None for one that only waits for its turn.
+    """
+
+    asked: Revision
+    name: str | None
+    goal: Revision
+    make: bool = False
+    superseded: frozenset[str] = frozenset()
+    objections: Mapping[str, Objection | None]
+
+
+def is_running(upgrade: AgentUpgrade) -> bool:
+    """Whether an upgrade has begun and has not ended."""
+    phase = upgrade.status.phase
+    return phase not in {None, UpgradePhase.PENDING} and phase not in ENDED
+
+
+def is_asked_again(upgrade: AgentUpgrade) -> bool:
+    """Whether a person wants another attempt of an upgrade that was rolled back."""
+    ended = upgrade.status.phase in ENDED
+    return ended and upgrade.spec.attempt > (upgrade.status.attempt or 1)
+
+
+def choose(seen: AgentObservation) -> Choice:
+    """Decide which upgrade governs the Agent, and so which revision is wanted."""
+    agent, status = seen.agent, seen.agent.status
+    asked = revision_of(agent.spec)
+    stable = status.stable_revision
+    running = {name for name, each in seen.upgrades.items() if is_running(each.upgrade)}
+    objections = {
+        name: objection(seen, each, asked)
+        for name, each in seen.upgrades.items()
+        if name not in running and _is_waiting(each.upgrade)
+    }
+    if stable is None:
+        objections = {name: found or _NOT_RUNNING for name, found in objections.items()}
+        return Choice(
+            asked=asked,
+            name=None,
+            goal=asked,
+            superseded=frozenset(running),
+            objections=objections,
+        )
+    name, make = status.upgrade, False
+    governing = seen.upgrades.get(name or "")
+    changed = asked.hash != status.target_revision
+    runs = governing is not None and is_running(governing.upgrade)
+    if changed and not (runs and _leads_to(governing, asked.hash)):
+        # A spec set back to what serves needs no upgrade; whatever ran for another one ends.
+        name = None
+        if asked.hash != stable and seen.wanted:
+            name = upgrade_name(seen)
+            make = name not in seen.upgrades
+    elif governing is None or (not runs and not _is_waiting(governing.upgrade)):
+        free = sorted(
+            (n for n, found in objections.items() if found is None),
+            key=lambda n: _precedence(seen.upgrades[n].upgrade),
+        )
+        if free and seen.wanted:
+            name = free[0]
+    goal = _goal(seen, name, asked, stable=stable, make=make)
+    return Choice(
+        asked=asked,
+        name=name,
+        goal=goal,
+        make=make,
+        superseded=frozenset(running - {name}),
+        objections=objections,
+    )
+
+
+def upgrade_name(seen: AgentObservation) -> str:
+    """The name of the upgrade for the spec as it stands; the same however often it is asked for."""
+    return f"{seen.agent.metadata.name}-{seen.generation}"
+
+
+def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Objection | None:
+    """Why this upgrade cannot begin now, or None."""
+    upgrade = each.upgrade
+    if each.unreadable:
+        return Objection(Reason.NOT_UNDERSTOOD, f"this operator cannot read {each.unreadable}")
+    change = upgrade.spec.to
+    if (
+        change is not None
+        and change.revision is not None
+        and revision_named(seen, change.revision, asked) is None
+    ):
+        return Objection(
+            Reason.REVISION_NOT_FOUND,
+            f"{seen.agent.metadata.name} has no revision {change.revision}; "
+            "kubectl get controllerrevisions lists those that are kept",
+        )
+    if lower := _downgrade(seen, upgrade):
+        return lower
+    if upgrade.spec.rollback is not None and upgrade.spec.rollback.requested:
+        return Objection(Reason.ROLLBACK_REQUESTED, "a rollback is requested before it has begun")
+    missing = [name for name, phase in each.needs.items() if phase != UpgradePhase.SUCCEEDED]
+    if missing:
+        return Objection(
+            Reason.WAITING_FOR_DEPENDENCIES,
+            f"waits until {', '.join(sorted(missing))} has succeeded",
+            waits=True,
+        )
+    if upgrade.spec.paused:
+        return Objection(Reason.PAUSED, "spec.paused is true before it has begun", waits=True)
+    return None
+
+
+def revision_named(seen: AgentObservation, name: str, asked: Revision) -> Revision | None:
+    """The content of a revision by its name, if it is kept or just asked for."""
+    if name == asked.hash:
+        return asked
+    view = next((v for v in seen.revisions.values() if v.revision == name and seen.own(v)), None)
+    return Revision(view.data) if view is not None else None
+
+
+def changed_spec(spec: AgentSpec, change: Change) -> AgentSpec:
+    """The spec that an Agent has once the change is made."""
+    update: dict[str, Any] = {}
+    if change.version is not None:
+        update["version"] = change.version
+    if change.config is not None:
+        update["config"] = change.config
+    template = spec.template if change.template is None else merged(spec.template, change.template)
+    if change.image is not None:
+        first, *others = template["spec"]["containers"]
+        containers = [{**first, "image": change.image}, *others]
+        template = {**template, "spec": {**template["spec"], "containers": containers}}
+    return spec.model_copy(update={**update, "template": template})
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """The target with a JSON merge patch applied (RFC 7386)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+def difference(before: Any, after: Any) -> Any:
+    """The JSON merge patch that makes `after` of `before`; {} when there is nothing to do."""
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return after
+    patch: dict[str, Any] = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        if key not in before:
+            patch[key] = value
+        elif before[key] != value:
+            patch[key] = difference(before[key], value)
+    return patch
+
+
+def promoted(spec: AgentSpec, revision: Revision) -> dict[str, Any]:
+    """The merge patch of an Agent's spec after which it asks for `revision`."""
+    fields = ("template", "version", "health", "drain", "configUpdate", "config")
+    now = spec.model_dump(by_alias=True, exclude_none=True)
+    before = {name: now[name] for name in fields if now.get(name)}
+    after = {name: revision.data[name] for name in fields if name in revision.data}
+    if revision.in_place and "config" in before:
+        after["config"] = before["config"]
+    patch: dict[str, Any] = difference(before, after)
+    return patch
+
+
+def _is_waiting(upgrade: AgentUpgrade) -> bool:
+    return upgrade.status.phase in {None, UpgradePhase.PENDING} or is_asked_again(upgrade)
+
+
+def _leads_to(governing: SeenUpgrade | None, revision: str) -> bool:
+    return governing is not None and governing.upgrade.status.to_revision == revision
+
+
+def _precedence(upgrade: AgentUpgrade) -> tuple[int, datetime, str]:
+    created = upgrade.metadata.creation_timestamp or _BEGINNING
+    return (-upgrade.spec.priority, created, upgrade.metadata.name)
+
+
+def _goal(
+    seen: AgentObservation, name: str | None, asked: Revision, *, stable: str, make: bool
+) -> Revision:
+    """What the governing upgrade leads to; without one, what serves."""
+    governing = seen.upgrades.get(name or "")
+    serving = revision_named(seen, stable, asked)
+    if make or governing is None:
+        return asked if make or serving is None or not seen.wanted else serving
+    status = governing.upgrade.status
+    if status.to_revision is not None and not is_asked_again(governing.upgrade):
+        found = revision_named(seen, status.to_revision, asked)
+        if found is not None:
+            return found
+    change = governing.upgrade.spec.to
+    if change is None:
+        return asked
+    if change.revision is not None:
+        return revision_named(seen, change.revision, asked) or asked
+    return revision_of(changed_spec(seen.agent.spec, change))
+
+
+def _downgrade(seen: AgentObservation, upgrade: AgentUpgrade) -> Objection | None:
+    change = upgrade.spec.to
+    before = seen.agent.spec.version
+    if change is None or change.version is None or before is None or upgrade.spec.allow_downgrade:
+        return None
+    if precedence_of(change.version) >= precedence_of(before):
+        return None
+    return Objection(
+        Reason.DOWNGRADE,
+        f"version {change.version} is lower than {before}; set spec.allowDowngrade to do it anyway",
+    )
+
+
+def precedence_of(version: str) -> tuple[Any, ...]:
+    """What orders semantic versions (SemVer 2.0, section 11); build metadata does not count."""
+    core, _, prerelease = version.partition("+")[0].partition("-")
+    numbers = tuple(int(part) for part in core.split("."))
+    if not prerelease:
+        return (*numbers, 1, ())
+    parts = tuple(
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in prerelease.split(".")
+    )
+    return (*numbers, 0, parts)
+
+
+_NOT_RUNNING: Final = Objection(
+    Reason.NEVER_AVAILABLE,
+    "the Agent has not been available yet, so there is nothing to change",
+    waits=True,
+)

@@ -1,0 +1,167 @@
+"""Which pods leave and which are looked at: sizes become writes, gently.
+
+A ReplicaSet grows at once. It shrinks only as its pods may go: first they are taken out of traffic,
+then they finish what they have begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from agentherd.domain.drain import Mark, Shrinking, shrink
+from agentherd.domain.kinds import (
+    DELETION_COST_ANNOTATION,
+    DRAINING_ANNOTATION,
+    POD,
+    REPLICA_SET,
+    TRAFFIC_LABEL,
+    TRAFFIC_OFF,
+    TRAFFIC_ON,
+)
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.plan import Merge, Scale, Stage
+from agentherd.domain.readings import Target
+from agentherd.domain.revision import Revision
+from agentherd.domain.template import container_ports
+from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
+
+DRAIN_TIMEOUT: Final = timedelta(seconds=30)
+"""How long a pod may finish its work when its revision does not say; Kubernetes' own default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """The sizes to ask for now, the writes that belong to them, and when to look again."""
+
+    sizes: Mapping[str, int]
+    intents: tuple[Merge | Scale, ...]
+    wake_at: datetime | None
+
+
+def sized(
+    seen: AgentObservation,
+    sizes: Mapping[str, int],
+    revisions: Mapping[str, Revision],
+    *,
+    settle: timedelta,
+    now: datetime,
+) -> Sized:
+    """Bring the ReplicaSets that exist to `sizes`; `revisions` are their contents, if known."""
+    result = dict(sizes)
+    intents: list[Merge | Scale] = []
+    times: list[datetime] = []
+    for view in seen.sets():
+        size = sizes.get(view.revision, 0)
+        shrinking = _shrink(seen, view, size, revisions, settle=settle, now=now)
+        result[view.revision] = shrinking.size
+        intents += _writes(seen, view, shrinking)
+        if any(mark.released for mark in shrinking.mark.values()):
+            times.append(now)
+        if shrinking.wake_at is not None:
+            times.append(shrinking.wake_at)
+    return Sized(sizes=result, intents=tuple(intents), wake_at=min(times, default=None))
+
+
+def measured(
+    seen: AgentObservation, sides: Iterable[str], revisions: Mapping[str, Revision]
+) -> Iterator[Target]:
+    """The pods whose metrics are needed: those of both `sides`, and all that drain."""
+    metrics = seen.agent.spec.metrics
+    if metrics is None:
+        return
+    wanted = set(sides)
+    for _, pod in sorted(seen.pods.items()):
+        if pod.revision not in wanted and pod.draining_since is None:
+            continue
+        revision = revisions.get(pod.revision)
+        port = _port(metrics.port, revision) if revision else None
+        if port is None or not pod.ip or pod.finished:
+            continue
+        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+        yield Target(
+            uid=pod.uid,
+            url=f"http://{host}:{port}{metrics.path}",
+            requests=metrics.requests,
+            in_flight=metrics.in_flight,
+        )
+
+
+def _shrink(
+    seen: AgentObservation,
+    view: ReplicaSetView,
+    size: int,
+    revisions: Mapping[str, Revision],
+    *,
+    settle: timedelta,
+    now: datetime,
+) -> Shrinking:
+    pods = seen.pods_of(view.revision)
+    if not _is_served(seen):
+        return Shrinking(size=size, mark={}, unmark=(), wake_at=None)
+    revision = revisions.get(view.revision)
+    drain = revision.drain if revision else None
+    return shrink(
+        current=view.wanted,
+        size=size,
+        pods=pods,
+        readings=seen.readings,
+        reports=seen.agent.spec.metrics is not None,
+        settle=settle,
+        timeout=timedelta(seconds=drain.timeout_seconds) if drain else DRAIN_TIMEOUT,
+        now=now,
+    )
+
+
+def _is_served(seen: AgentObservation) -> bool:
+    """Whether anything is sent to the pods, or they tell what they do."""
+    return bool(seen.services) or seen.agent.spec.metrics is not None
+
+
+def _writes(
+    seen: AgentObservation, view: ReplicaSetView, shrinking: Shrinking
+) -> Iterator[Merge | Scale]:
+    """Marks before a smaller size, a larger size before marks are taken away."""
+    pods = {pod.uid: pod for pod in seen.pods_of(view.revision)}
+    for uid, mark in shrinking.mark.items():
+        yield _marked(pods[uid], mark)
+    if view.wanted != shrinking.size:
+        yield Scale(kind=REPLICA_SET, name=view.name, uid=view.uid, replicas=shrinking.size)
+    for uid in shrinking.unmark:
+        yield _unmarked(pods[uid])
+
+
+def _marked(pod: PodView, mark: Mark) -> Merge:
+    metadata = {
+        "labels": {TRAFFIC_LABEL: TRAFFIC_OFF},
+        "annotations": {
+            DRAINING_ANNOTATION: mark.since.strftime(TIME_FORMAT),
+            DELETION_COST_ANNOTATION: mark.cost,
+        },
+    }
+    return _merge(pod, metadata)
+
+
+def _unmarked(pod: PodView) -> Merge:
+    metadata = {
+        "labels": {TRAFFIC_LABEL: TRAFFIC_ON},
+        "annotations": {DRAINING_ANNOTATION: None, DELETION_COST_ANNOTATION: None},
+    }
+    return _merge(pod, metadata)
+
+
+def _merge(pod: PodView, metadata: Mapping[str, object]) -> Merge:
+    return Merge(
+        kind=POD, name=pod.name, uid=pod.uid, patch={"metadata": metadata}, stage=Stage.SCALE
+    )
+
+
+def _port(wanted: int | str | None, revision: Revision) -> int | None:
+    """The number of the port that is named, else the first of the first container."""
+    for port in container_ports(revision.template):
+        if wanted is None or wanted in {port["name"], port["port"]}:
+            number: int = port["port"]
+            return number
+    return wanted if isinstance(wanted, int) else None

@@ -1,0 +1,234 @@
+"""The upgrade that governs an Agent: from what is seen to what it does next.
+
+The facts of `agentherd.domain.upgrade` are gathered here from the Agent's children, and its move
+becomes a status. Which revision is stable is the Agent's to say; it changes in one place, when the
+new version takes over or when one that has taken over is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agentherd.api import (
+    AgentUpgradeStatus,
+    OperatingMode,
+    StrategyType,
+    UpgradePhase,
+)
+from agentherd.domain.change import Choice, is_asked_again, is_running
+from agentherd.domain.faults import Fault
+from agentherd.domain.kinds import revision_name
+from agentherd.domain.observation import AgentObservation, SeenUpgrade
+from agentherd.domain.plan import Failure, Ref
+from agentherd.domain.readings import Reading, share
+from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import Revision
+from agentherd.domain.rollout import is_complete
+from agentherd.domain.strategy import Course, course
+from agentherd.domain.upgrade import Facts, Move, advance, begin
+from agentherd.domain.views import ReplicaSetView
+
+_ABOUT_THE_OBJECT = frozenset(
+    {Reason.INVALID_TEMPLATE, Reason.INVALID_CHILD, Reason.TEMPLATE_CONFLICT}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """An upgrade at work: its course, its next move and the status after it.
+
+    `serving` is the revision that is stable from now on, `new` and `old` those that the upgrade
+    leads to and from. `moving` is true while requests may be divided between them.
+    """
+
+    governing: SeenUpgrade
+    course: Course
+    move: Move
+    status: AgentUpgradeStatus
+    serving: str
+    new: Revision
+    old: Revision | None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the new version may be sent requests."""
+        return self.status.phase in _MOVING and self.serving != self.status.to_revision
+
+    @property
+    def rolls(self) -> bool:
+        """Whether pods are replaced one by one behind the same Service."""
+        by_pod = self.course.type is StrategyType.ROLLING_UPDATE
+        return self.moving and by_pod and not self.status.steps
+
+
+_MOVING = frozenset({UpgradePhase.PROGRESSING, UpgradePhase.PAUSED, UpgradePhase.PROMOTING})
+
+
+def run(
+    seen: AgentObservation,
+    choice: Choice,
+    *,
+    old: Revision | None,
+    obstacle: Fault | None,
+    shifted: bool,
+    refusal: Failure | None,
+    settle: timedelta,
+    now: datetime,
+) -> Run | None:
+    """What the governing upgrade does next; None while none has begun or may begin.
+
+    `old` is the content of the revision it started from, `shifted` whether nothing is sent to the
+    new version any more, and `refusal` why the new version's manifest cannot be made.
+    """
+    stable = seen.agent.status.stable_revision
+    governing = seen.upgrades.get(choice.name or "")
+    if choice.make or governing is None or stable is None:
+        return None
+    upgrade = governing.upgrade
+    if upgrade.status.phase is UpgradePhase.SUPERSEDED and not is_asked_again(upgrade):
+        return None
+    begins = not is_running(upgrade) and choice.name in choice.objections
+    if begins and (choice.objections[choice.name or ""] is not None or not seen.wanted):
+        return None
+    status = upgrade.status
+    way = _course(seen, governing, choice.goal)
+    facts = _facts(
+        seen,
+        governing,
+        way,
+        goal=choice.goal,
+        obstacle=obstacle,
+        shifted=shifted,
+        returnable=old is not None,
+        refusal=refusal or _refusal(seen, choice.goal),
+        settle=settle,
+        now=now,
+    )
+    serving = stable
+    if begins:
+        serving_revision = old.version if old else None
+        move = begin(
+            facts,
+            from_revision=stable,
+            to_revision=choice.goal.hash,
+            versions=(serving_revision, choice.goal.version),
+        )
+    else:
+        serving = _serving(facts, seen, stable, old)
+        move = advance(facts)
+    return Run(
+        governing=governing,
+        course=way,
+        move=move,
+        status=status.model_copy(update={"phase": move.phase, **move.changes}),
+        serving=serving,
+        new=choice.goal,
+        old=old,
+    )
+
+
+def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | None) -> str:
+    """The stable revision from now on: another one only once all its pods are there."""
+    status, sets = facts.status, {view.revision: view for view in seen.sets()}
+    goes_back = facts.spec.rollback is not None and facts.spec.rollback.requested
+    if status.phase is UpgradePhase.PROMOTING and status.to_revision and not goes_back:
+        ready = is_complete(sets.get(status.to_revision), facts.wanted) and facts.wanted
+        sound = facts.fault is None and facts.refusal is None and not facts.spec.paused
+        if ready and sound and facts.obstacle is None:
+            return status.to_revision
+    if status.phase is UpgradePhase.ROLLING_BACK and stable == status.to_revision:
+        before = status.from_revision
+        if before and old is not None and is_complete(sets.get(before), facts.wanted):
+            return before
+    return stable
+
+
+def _course(seen: AgentObservation, governing: SeenUpgrade, goal: Revision) -> Course:
+    """The course of the upgrade's own strategy, or else the Agent's."""
+    strategy = governing.upgrade.spec.strategy or seen.agent.spec.upgrade_policy
+    window = course(strategy, direct=True).rollback_window
+    known = goal.hash in seen.agent.status.former_revisions[:window]
+    idle = seen.agent.spec.operating_mode is OperatingMode.MAINTENANCE
+    begun = is_running(governing.upgrade) and governing.upgrade.status.started_at is not None
+    direct = not governing.upgrade.status.steps if begun else known or idle
+    return course(strategy, direct=direct)
+
+
+def _facts(
+    seen: AgentObservation,
+    governing: SeenUpgrade,
+    way: Course,
+    *,
+    goal: Revision,
+    obstacle: Fault | None,
+    shifted: bool,
+    returnable: bool,
+    refusal: Failure | None,
+    settle: timedelta,
+    now: datetime,
+) -> Facts:
+    status = governing.upgrade.status
+    sets = {view.revision: view for view in seen.sets()}
+    stable = seen.agent.status.stable_revision
+    deadline = timedelta(seconds=seen.agent.spec.progress_deadline_seconds)
+    return Facts(
+        spec=governing.upgrade.spec,
+        status=status,
+        course=way,
+        wanted=seen.wanted,
+        canary=_available(sets.get(goal.hash)),
+        stable=_available(sets.get(stable or "")),
+        by_gateway=seen.agent.spec.traffic is not None,
+        settle=settle,
+        deadline=way.progress_deadline or deadline,
+        fault=fault_of(seen, goal.hash),
+        refusal=refusal,
+        promoted=stable == goal.hash,
+        shifted=shifted,
+        returnable=returnable,
+        obstacle=obstacle,
+        writer=governing.writer,
+        now=now,
+    )
+
+
+def _available(view: ReplicaSetView | None) -> int:
+    return view.available if view is not None else 0
+
+
+def fault_of(seen: AgentObservation, revision: str) -> Fault | None:
+    """The first fault of a revision: what its ReplicaSet says, or a pod, by their names."""
+    for view in seen.sets():
+        if view.revision == revision and view.fault is not None:
+            return view.fault
+    for pod in seen.pods_of(revision):
+        if pod.fault is not None and not pod.deleting and not pod.finished:
+            return pod.fault
+    return None
+
+
+def _refusal(seen: AgentObservation, goal: Revision) -> Failure | None:
+    """The refusal of something that the new version is made of, for what it is."""
+    name = revision_name(seen.agent.metadata.name, goal.hash)
+    found = (seen.failures.get(ref) for ref in _made_of(name))
+    return next((f for f in found if f is not None and f.reason in _ABOUT_THE_OBJECT), None)
+
+
+def _made_of(name: str) -> Iterable[Ref]:
+    return (Ref(kind, name) for kind in ("ReplicaSet", "ConfigMap", "ControllerRevision"))
+
+
+def is_made_of(ref: Ref, agent: str, revision: str) -> bool:
+    """Whether a write was one of what a revision is made of."""
+    return ref in _made_of(revision_name(agent, revision))
+
+
+def weight_seen(seen: AgentObservation, *, new: str, old: str) -> int | None:
+    """The percentage of requests that the pods of `new` were seen to get beside those of `old`."""
+    return share(_readings(seen, new), _readings(seen, old))
+
+
+def _readings(seen: AgentObservation, revision: str) -> list[Reading]:
+    return [seen.readings[pod.uid] for pod in seen.pods_of(revision) if pod.uid in seen.readings]

@@ -1,0 +1,242 @@
+"""Where requests go: the Services of an Agent and its route, for one split between two versions.
+
+The Service of the Agent always sends to the version that is stable, and to both only while the
+number of pods is the weight. Where a route does the splitting, the new version has a Service of its
+own, so that no selector has to change under a request: what leaves the route keeps its address
+until its pods have gone. A route is written before the Service that a rollback depends on would be,
+since it is the route that sends people there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agentherd.api import Traffic
+from agentherd.domain import children
+from agentherd.domain.faults import Fault
+from agentherd.domain.kinds import (
+    CANARY_ANNOTATION,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    SERVICE,
+    Key,
+    Kind,
+    is_revision_service,
+    revision_service_name,
+)
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.plan import Apply, Delete, Merge, Stage
+from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import Revision
+from agentherd.domain.routes import RouteView, own_route
+from agentherd.domain.template import container_ports
+from agentherd.domain.upkeep import keep
+from agentherd.domain.weights import Backend, RouteConflict, refers, safe_weight, weighted
+
+Place = tuple[Kind, Key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How requests are to be divided.
+
+    `weight` percent go to `canary`, if there is one, which takes part in the route from weight 0
+    on. `selected` is the revision to which the Agent's Service sends; None for all. The counts
+    are of pods that are ready.
+    """
+
+    stable: Revision
+    canary: Revision | None = None
+    weight: int = 0
+    selected: str | None = None
+    preview: bool = False
+    stable_ready: int = 0
+    canary_ready: int = 0
+
+
+Intents = Iterator[Apply | Merge | Delete]
+
+
+def traffic_intents(seen: AgentObservation, split: Split) -> Intents:
+    """The writes that bring Services and routes to the split, in their order."""
+    yield from _revision_services(seen, split)
+    yield from route_intents(seen, split)
+    service = children.service(seen.agent, split.stable, selected=split.selected)
+    name = seen.agent.metadata.name
+    yield from keep(seen, SERVICE, name, service, seen.services, stage=Stage.TRAFFIC)
+
+
+def route_intents(seen: AgentObservation, split: Split) -> Intents:
+    """The writes that bring the route of the Agent to the split, and free those it has left."""
+    traffic = seen.agent.spec.traffic
+    wanted = place_of(seen.key, traffic) if traffic else None
+    if traffic is not None and wanted is not None and seen.routes_known:
+        if traffic.route_ref is None:
+            yield from _own_route(seen, traffic, wanted, split)
+        elif (view := seen.routes.get(wanted)) is not None:
+            yield from _shared_route(seen, view, wanted[0], split)
+    for place, view in seen.routes.items():
+        if place == wanted:
+            continue
+        if view.owner == seen.agent.metadata.uid and not view.deleting:
+            yield Delete(kind=place[0], name=view.name, uid=view.uid, stage=Stage.SCALE)
+        elif seen.agent.metadata.name in canaries_in(view):
+            yield restored(place[0], view, seen.agent.metadata.name)
+
+
+def obstacle(seen: AgentObservation, split: Split) -> Fault | None:
+    """Why the route does not do as it is told, or None."""
+    traffic = seen.agent.spec.traffic
+    if traffic is None:
+        return None
+    kind, key = place_of(seen.key, traffic)
+    if not seen.routes_known:
+        return Fault(Reason.ROUTE_NOT_FOUND, "the routes have not been read yet")
+    view = seen.routes.get((kind, key))
+    what = f"{kind.name} {key.name}"
+    if view is None:
+        return Fault(Reason.ROUTE_NOT_FOUND, f"{what} does not exist")
+    if view.accepted is False:
+        return Fault(Reason.ROUTE_NOT_ACCEPTED, f"{what} is not accepted: {view.refusal}")
+    if traffic.route_ref is None:
+        return None
+    name = seen.agent.metadata.name
+    if not refers(view.rules, name, namespace=view.namespace):
+        return Fault(
+            Reason.ROUTE_CONFLICT, f"{what} has no backend {name}, the Service of the Agent"
+        )
+    try:
+        _weighted(seen, view, split)
+    except RouteConflict as error:
+        return Fault(Reason.ROUTE_CONFLICT, f"{what}: {error}")
+    return None
+
+
+def place_of(agent: Key, traffic: Traffic) -> Place:
+    """The route through which an Agent is served: its own, or the one its spec refers to."""
+    reference = traffic.route_ref
+    if reference is not None:
+        return _kind(reference.kind.value), Key(agent.namespace, reference.name)
+    return (GRPC_ROUTE if traffic.protocol.value == "GRPC" else HTTP_ROUTE), agent
+
+
+def canaries_in(view: RouteView) -> tuple[str, ...]:
+    """The Agents that have a canary in a route."""
+    names = view.annotations.get(CANARY_ANNOTATION, "").split(",")
+    return tuple(sorted({name.strip() for name in names} - {""}))
+
+
+def restored(kind: Kind, view: RouteView, agent: str) -> Merge:
+    """The write after which a route that a person wrote holds nothing of an Agent's canary."""
+    rules = weighted(
+        view.rules,
+        namespace=view.namespace,
+        stable=Backend(agent, 0),
+        canary=None,
+        weight=0,
+        ours=lambda service: is_revision_service(agent, service),
+    )
+    return _merge(kind, view, agent, rules, marked=False)
+
+
+def _revision_services(seen: AgentObservation, split: Split) -> Intents:
+    """One Service for the new version; those of others stay until their pods have gone."""
+    agent = seen.agent
+    wanted = None
+    if split.canary is not None and split.preview:
+        wanted = revision_service_name(agent.metadata.name, split.canary.hash)
+        manifest = children.revision_service(agent, split.canary)
+        yield from keep(
+            seen, SERVICE, wanted, manifest, seen.services, stage=Stage.TRAFFIC, claimed=True
+        )
+    serving = {view.revision for view in seen.sets() if view.replicas or view.wanted}
+    for name, child in seen.services.items():
+        if name == wanted or not is_revision_service(agent.metadata.name, name):
+            continue
+        if name.rpartition("-")[2] in serving or child.deleting:
+            continue
+        if child.owner == agent.metadata.uid:
+            yield Delete(kind=SERVICE, name=name, uid=child.uid, stage=Stage.SCALE)
+
+
+def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Split) -> Intents:
+    stable, canary, weight = _backends(seen, split)
+    manifest = None
+    if stable is not None:
+        spec = own_route(
+            traffic,
+            stable=stable,
+            canary=canary,
+            weight=weight,
+            open_to_testers=split.canary_ready > 0,
+        )
+        manifest = children.route(seen.agent, place[0], spec)
+    live = {key.name: view for (kind, key), view in seen.routes.items() if kind is place[0]}
+    yield from keep(seen, place[0], place[1].name, manifest, live, stage=Stage.TRAFFIC)
+
+
+def _shared_route(seen: AgentObservation, view: RouteView, kind: Kind, split: Split) -> Intents:
+    try:
+        rules = _weighted(seen, view, split)
+    except RouteConflict:
+        return  # told as an obstacle
+    name = seen.agent.metadata.name
+    marked = split.canary is not None
+    if rules != view.rules or marked != (name in canaries_in(view)):
+        yield _merge(kind, view, name, rules, marked=marked)
+
+
+def _weighted(seen: AgentObservation, view: RouteView, split: Split) -> list[Any]:
+    name = seen.agent.metadata.name
+    stable, canary, weight = _backends(seen, split)
+    return weighted(
+        view.rules,
+        namespace=view.namespace,
+        stable=stable or Backend(name, 0),
+        canary=canary,
+        weight=weight,
+        ours=lambda service: is_revision_service(name, service),
+    )
+
+
+def _backends(seen: AgentObservation, split: Split) -> tuple[Backend | None, Backend | None, int]:
+    name = seen.agent.metadata.name
+    stable = _backend(seen, name, split.stable)
+    canary = None
+    if split.canary is not None and stable is not None:
+        service = revision_service_name(name, split.canary.hash)
+        canary = _backend(seen, service, split.canary)
+    weight = safe_weight(
+        split.weight, stable_ready=split.stable_ready, canary_ready=split.canary_ready
+    )
+    return stable, canary, weight if canary else 0
+
+
+def _backend(seen: AgentObservation, service: str, revision: Revision) -> Backend | None:
+    """The port of a revision that requests go to: the one that is named, else the first."""
+    ports = container_ports(revision.template)
+    traffic = seen.agent.spec.traffic
+    wanted = traffic.port if traffic else None
+    for port in ports:
+        if wanted is None or wanted in {port["name"], port["port"]}:
+            return Backend(service, port["port"])
+    return None
+
+
+def _merge(kind: Kind, view: RouteView, agent: str, rules: list[Any], *, marked: bool) -> Merge:
+    names = sorted({*canaries_in(view), agent} if marked else set(canaries_in(view)) - {agent})
+    note = ",".join(names) or None
+    return Merge(
+        kind=kind,
+        name=view.name,
+        uid=view.uid,
+        version=view.version,
+        patch={"metadata": {"annotations": {CANARY_ANNOTATION: note}}, "spec": {"rules": rules}},
+        stage=Stage.TRAFFIC,
+    )
+
+
+def _kind(name: str) -> Kind:
+    return GRPC_ROUTE if name == GRPC_ROUTE.name else HTTP_ROUTE

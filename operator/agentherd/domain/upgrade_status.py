@@ -1,0 +1,228 @@
+"""The status of an AgentUpgrade: what it says of itself to people and programs.
+
+Every change of phase or step becomes an entry of the history, everything a person did to steer the
+upgrade an entry of the controls, so that afterwards nobody has to remember. Both are bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from agentherd.api import (
+    AgentUpgrade,
+    AgentUpgradeSpec,
+    AgentUpgradeStatus,
+    ConditionStatus,
+    Control,
+    PhaseChange,
+    UpgradePhase,
+)
+from agentherd.api.upgrade import MAX_CONTROLS, MAX_UPGRADE_HISTORY
+from agentherd.domain.change import Objection
+from agentherd.domain.conditions import Said, dated
+from agentherd.domain.faults import Fault
+from agentherd.domain.kinds import AGENT_UPGRADE
+from agentherd.domain.observation import SeenUpgrade
+from agentherd.domain.plan import Identity, WriteStatus
+from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrade import OPERATOR, Move
+
+UPGRADE_CONDITIONS: Final = frozenset(
+    {
+        "Validated",
+        "Progressing",
+        "TrafficApplied",
+        "Succeeded",
+        "Ready",
+        "Reconciling",
+        "Stalled",
+    }
+)
+
+
+def identity_of(upgrade: AgentUpgrade) -> Identity:
+    """Exactly this AgentUpgrade."""
+    metadata = upgrade.metadata
+    return Identity(kind=AGENT_UPGRADE, name=metadata.name, uid=metadata.uid)
+
+
+def running_status(
+    seen: SeenUpgrade,
+    move: Move,
+    status: AgentUpgradeStatus,
+    *,
+    traffic: Fault,
+    applied: bool,
+    now: datetime,
+) -> AgentUpgradeStatus:
+    """The status of an upgrade that governs, after a move. `traffic` says who splits and how."""
+    validated: Said = ("Validated", "True", Reason.VALID, "it can be made as it is written")
+    routed: Said = ("TrafficApplied", _status(applied), traffic.reason, traffic.message)
+    return _finished(seen, status, move, (validated, routed), now=now)
+
+
+def waiting_status(
+    seen: SeenUpgrade, objection: Objection | None, *, now: datetime
+) -> AgentUpgradeStatus:
+    """The status of an upgrade that has not begun."""
+    before = seen.upgrade.status
+    if objection is None:
+        reason, message = Reason.QUEUED, "waits until no other upgrade of the Agent runs"
+    else:
+        reason, message = objection.reason, objection.message
+    valid = objection is None or objection.reason is Reason.PAUSED
+    validated: Said = (
+        ("Validated", "True", Reason.VALID, "it can be made as it is written")
+        if valid
+        else ("Validated", "False", reason, message)
+    )
+    # An upgrade that is asked for again keeps telling how its last attempt ended until it begins.
+    phase = before.phase or UpgradePhase.PENDING
+    move = Move(phase=phase, reason=reason, message=message, changes={})
+    return _finished(seen, before.model_copy(update={"phase": phase}), move, (validated,), now=now)
+
+
+def superseded_status(seen: SeenUpgrade, message: str, *, now: datetime) -> AgentUpgradeStatus:
+    """The status of an upgrade whose place a later change has taken."""
+    status = seen.upgrade.status.model_copy(
+        update={"phase": UpgradePhase.SUPERSEDED, "finished_at": now, "weight": 0}
+    )
+    move = Move(
+        phase=UpgradePhase.SUPERSEDED, reason=Reason.SUPERSEDED, message=message, changes={}
+    )
+    return _finished(seen, status, move, (), now=now)
+
+
+def write_upgrade_status(upgrade: AgentUpgrade, after: AgentUpgradeStatus) -> WriteStatus | None:
+    """The intent to write `after`; None when nothing of ours differs."""
+    ours = tuple(c for c in upgrade.status.conditions if c.type in UPGRADE_CONDITIONS)
+    before = upgrade.status.model_copy(update={"conditions": ours})
+    if after == before:
+        return None
+    return WriteStatus(
+        target=identity_of(upgrade),
+        status=after.model_dump(by_alias=True, exclude_none=True),
+        urgent=_essence(after) != _essence(before),
+    )
+
+
+def _finished(
+    seen: SeenUpgrade,
+    status: AgentUpgradeStatus,
+    move: Move,
+    said: tuple[Said, ...],
+    *,
+    now: datetime,
+) -> AgentUpgradeStatus:
+    before = seen.upgrade.status
+    generation = seen.upgrade.metadata.generation
+    history = before.history
+    if (status.phase, status.step, status.weight) != (before.phase, before.step, before.weight):
+        entry = PhaseChange(phase=move.phase, reason=move.reason, message=move.message, at=now)
+        history = (*history, entry)[-MAX_UPGRADE_HISTORY:]
+    kept = {c.type: c for c in before.conditions}
+    told = {name for name, *_ in said}
+    rest = tuple(
+        kept[name] for name in ("Validated", "TrafficApplied") if name in kept and name not in told
+    )
+    conditions = dated(
+        (*said, *_conditions(status, move)),
+        generation=generation,
+        before=before.conditions,
+        now=now,
+    )
+    return status.model_copy(
+        update={
+            "observed_generation": generation,
+            "history": history,
+            "controls": (*before.controls, *_controls(seen, now))[-MAX_CONTROLS:],
+            "conditions": (*rest, *conditions),
+        }
+    )
+
+
+def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
+    phase, reason, message = move.phase, move.reason, move.message
+    if phase in _BY_ITSELF and not message:
+        kept = next((c for c in status.conditions if c.type == "Progressing"), None)
+        message = kept.message if kept else ""
+    moving = phase in {UpgradePhase.PROGRESSING, UpgradePhase.PROMOTING, UpgradePhase.ROLLING_BACK}
+    yield ("Progressing", _status(moving), reason, message)
+    verdict: ConditionStatus = "Unknown"
+    if phase is UpgradePhase.SUCCEEDED:
+        verdict = "True"
+    elif phase in {UpgradePhase.ROLLING_BACK, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}:
+        verdict = "False"
+    yield ("Succeeded", verdict, reason, message)
+    yield ("Ready", _status(verdict == "True"), reason, message)
+    if phase is UpgradePhase.ROLLED_BACK or reason in _STUCK:
+        yield ("Stalled", "True", reason, message)
+    elif verdict == "Unknown" or phase is UpgradePhase.ROLLING_BACK:
+        yield ("Reconciling", "True", reason, message)
+
+
+_BY_ITSELF: Final = frozenset(
+    {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
+)
+_STUCK: Final = frozenset(
+    {Reason.REVISION_NOT_FOUND, Reason.DOWNGRADE, Reason.NOT_UNDERSTOOD, Reason.TARGET_NOT_FOUND}
+)
+
+
+def _controls(seen: SeenUpgrade, now: datetime) -> Iterator[Control]:
+    """What a person has done since the spec was last seen, as far as it can be told apart."""
+    spec, status = seen.upgrade.spec, seen.upgrade.status
+    if status.observed_generation is None:
+        return
+    done = [(c.verb, c.detail) for c in status.controls]
+    by = seen.writer or OPERATOR
+    for verb, detail in _verbs(spec, done):
+        yield Control(verb=verb, by=by, at=now, detail=detail)
+
+
+def _verbs(spec: AgentUpgradeSpec, done: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    pausing = next((verb for verb, _ in reversed(done) if verb in {"Paused", "Resumed"}), None)
+    if spec.paused and pausing != "Paused":
+        yield "Paused", ""
+    if not spec.paused and pausing == "Paused":
+        yield "Resumed", ""
+    attempt = f"attempt {spec.attempt}"
+    if spec.attempt > 1 and ("Retried", attempt) not in done:
+        yield "Retried", attempt
+    if spec.promote is not None:
+        said = "full" if spec.promote.full else f"through step {spec.promote.step}"
+        if ("Promoted", said) not in done and (spec.promote.full or spec.promote.step):
+            yield "Promoted", said
+    requested = spec.rollback is not None and spec.rollback.requested
+    if requested and ("RollbackRequested", _of(spec)) not in done:
+        yield "RollbackRequested", _of(spec)
+
+
+def _of(spec: AgentUpgradeSpec) -> str:
+    reason = spec.rollback.reason if spec.rollback else None
+    return f"attempt {spec.attempt}" + (f": {reason}" if reason else "")
+
+
+def _status(value: bool) -> ConditionStatus:  # noqa: FBT001  (a conversion)
+    return "True" if value else "False"
+
+
+def _essence(status: AgentUpgradeStatus) -> tuple[object, ...]:
+    return (
+        status.observed_generation,
+        status.phase,
+        status.attempt,
+        status.to_revision,
+        status.step,
+        status.weight,
+        status.ready_since,
+        status.weight_since,
+        status.progress_since is None,
+        status.rollback,
+        status.finished_at,
+        status.preview,
+        len(status.controls),
+        tuple((c.type, c.status, c.reason) for c in status.conditions),
+    )
