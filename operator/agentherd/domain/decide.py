@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from agentherd.api import AgentStatus, Phase, UpgradePhase
+from agentherd.api import AgentStatus, AgentUpgradeStatus, Phase, UpgradePhase
 from agentherd.domain import children
 from agentherd.domain.belongings import agent_children, obsolete, reloaded_pods
 from agentherd.domain.change import (
@@ -490,7 +490,7 @@ def _told(
         under_way.governing,
         under_way.move,
         status,
-        traffic=hindrance or _splitter(seen, status.weight),
+        traffic=hindrance or _splitter(seen, status),
         applied=hindrance is None,
         now=now,
     )
@@ -518,10 +518,14 @@ def _preview(seen: AgentObservation, under_way: Run) -> str | None:
     return name
 
 
-def _splitter(seen: AgentObservation, weight: int) -> Fault:
+def _splitter(seen: AgentObservation, status: AgentUpgradeStatus) -> Fault:
+    if status.phase is UpgradePhase.SUCCEEDED:
+        return Fault(Reason.WEIGHT_APPLIED, "all requests go to the new version")
+    if status.weight == 0:
+        return Fault(Reason.WEIGHT_APPLIED, "all requests go to the old version")
     if seen.agent.spec.traffic is None:
         return Fault(Reason.SHARED_BY_REPLICAS, "requests are shared by the number of pods")
-    return Fault(Reason.WEIGHT_APPLIED, f"the route gives the new version {weight} %")
+    return Fault(Reason.WEIGHT_APPLIED, f"the route gives the new version {status.weight} %")
 
 
 def _news(

@@ -152,6 +152,8 @@ def _revision_services(seen: AgentObservation, split: Split) -> Intents:
             seen, SERVICE, wanted, manifest, seen.services, stage=Stage.TRAFFIC, claimed=True
         )
     serving = {view.revision for view in seen.sets() if view.replicas or view.wanted}
+    if serving <= {split.stable.hash}:
+        serving = set()  # nobody needs another way to the only version there is
     for name, child in seen.services.items():
         if name == wanted or not is_revision_service(agent.metadata.name, name):
             continue
