@@ -10,6 +10,8 @@ from typing import Any
 
 from agentherd.api import Agent, OperatingMode
 from agentherd.domain.kinds import (
+    ADMITTED,
+    ADMITTED_LABEL,
     AGENT,
     AGENT_LABEL,
     AGENT_UPGRADE,
@@ -62,7 +64,12 @@ def service(agent: Agent, serving: Revision, *, selected: str | None) -> Manifes
 
 
 def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
-    """The address of one revision's pods, for a route that splits and for people who look first."""
+    """The address of one revision's pods, for a route that splits and for people who look first.
+
+    It sends to the pods that were admitted, whether they are ready or not. If an unready pod left
+    it by itself, a route whose weight is still in force would have nobody to send to, and people
+    would be answered by the Gateway; what takes requests away from a failing version is the weight.
+    """
     ports = container_ports(revision.template)
     if not ports:
         return None
@@ -71,12 +78,14 @@ def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
         AGENT_LABEL: name,
         REVISION_LABEL: revision.hash,
         TRAFFIC_LABEL: TRAFFIC_ON,
+        ADMITTED_LABEL: ADMITTED,
     }
     if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
         selector |= _OUT_OF_SERVICE
     body = _child(agent, SERVICE, revision_service_name(name, revision.hash))
     body["metadata"]["labels"] = revision_labels(name, revision)
-    return body | {"spec": {"type": "ClusterIP", "selector": selector, "ports": ports}}
+    spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
+    return body | {"spec": spec | {"publishNotReadyAddresses": True}}
 
 
 def route(agent: Agent, kind: Kind, spec: Manifest) -> Manifest:

@@ -41,6 +41,7 @@ from agentherd.domain.plan import (
     Intent,
     Merge,
     Plan,
+    Ref,
     Stage,
     WriteStatus,
 )
@@ -82,7 +83,7 @@ def decide(seen: AgentObservation | Leftovers, now: datetime) -> Plan:
         seen,
         choice,
         old=old,
-        obstacle=obstacle(seen, before),
+        obstacle=obstacle(seen, _hardest(before, choice.goal)),
         shifted=not any(traffic_intents(seen, before)),
         refusal=_malformed(seen, choice.goal, now),
         settle=settle,
@@ -124,13 +125,16 @@ def _planned(
     if waiting_for and (name := circle(agent.metadata.name, seen.dependencies)):
         message = f"{agent.metadata.name} and {name} depend on each other; remove one dependency"
         verdict = Verdict(Phase.ERROR, Reason.DEPENDENCY_CYCLE, message)
+    # An upgrade that could not be made is made later, as long as its spec counts as new.
+    made = Ref(AGENT_UPGRADE.name, choice.name or "")
+    unmade = choice.make and made in seen.failures and seen.failures[made].retry_at > now
     status = next_status(
         seen,
         facts,
         verdict,
-        asked=choice.asked.hash,
+        asked=agent.status.target_revision or "" if unmade else choice.asked.hash,
         stable=stable,
-        upgrade=choice.name,
+        upgrade=agent.status.upgrade if unmade else choice.name,
         undone=under_way is not None and under_way.status.phase is UpgradePhase.ROLLING_BACK,
     )
     kept = _kept(choice, under_way, serving, stable)
@@ -234,13 +238,19 @@ def _split(
     by_count = under_way.rolls or (not by_gateway and under_way.status.weight > 0)
     return Split(
         stable=serving,
-        canary=new if by_gateway and ready.get(new.hash) and not under_way.rolls else None,
+        canary=None if under_way.rolls else new,
+        routed=by_gateway and (ready.get(new.hash, 0) > 0 or under_way.status.weight > 0),
         weight=under_way.status.weight,
         selected=None if by_count else serving.hash,
         preview=by_gateway or under_way.course.previews,
         stable_ready=ready.get(serving.hash, 0),
         canary_ready=ready.get(new.hash, 0),
     )
+
+
+def _hardest(split: Split, goal: Revision) -> Split:
+    """The split that a route has least room for, to know of a lack of room before it is needed."""
+    return replace(split, canary=goal, weight=1, routed=True, stable_ready=1, canary_ready=1)
 
 
 def _sizes(

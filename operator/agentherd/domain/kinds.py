@@ -17,6 +17,8 @@ VERSION: Final = "v1alpha1"
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "agentherd"
+ADMITTED_LABEL: Final = f"{GROUP}/admitted"
+ADMITTED: Final = "true"
 AGENT_LABEL: Final = f"{GROUP}/agent"
 REVISION_LABEL: Final = f"{GROUP}/revision"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"

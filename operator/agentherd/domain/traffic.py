@@ -17,9 +17,12 @@ from agentherd.api import Traffic
 from agentherd.domain import children
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import (
+    ADMITTED,
+    ADMITTED_LABEL,
     CANARY_ANNOTATION,
     GRPC_ROUTE,
     HTTP_ROUTE,
+    POD,
     SERVICE,
     Key,
     Kind,
@@ -27,7 +30,7 @@ from agentherd.domain.kinds import (
     revision_service_name,
 )
 from agentherd.domain.observation import AgentObservation
-from agentherd.domain.plan import Apply, Delete, Merge, Stage
+from agentherd.domain.plan import Apply, Delete, Merge, Ref, Stage
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.routes import RouteView, own_route
@@ -42,9 +45,9 @@ Place = tuple[Kind, Key]
 class Split:
     """How requests are to be divided.
 
-    `weight` percent go to `canary`, if there is one, which takes part in the route from weight 0
-    on. `selected` is the revision to which the Agent's Service sends; None for all. The counts
-    are of pods that are ready.
+    `weight` percent go to `canary`, if there is one; when it is `routed` it takes part in the
+    route, from weight 0 on. With a `preview` it has a Service of its own. `selected` is the
+    revision to which the Agent's Service sends; None for all. The counts are of ready pods.
     """
 
     stable: Revision
@@ -54,6 +57,7 @@ class Split:
     preview: bool = False
     stable_ready: int = 0
     canary_ready: int = 0
+    routed: bool = False
 
 
 Intents = Iterator[Apply | Merge | Delete]
@@ -62,6 +66,7 @@ Intents = Iterator[Apply | Merge | Delete]
 def traffic_intents(seen: AgentObservation, split: Split) -> Intents:
     """The writes that bring Services and routes to the split, in their order."""
     yield from _revision_services(seen, split)
+    yield from _admissions(seen, split)
     yield from route_intents(seen, split)
     service = children.service(seen.agent, split.stable, selected=split.selected)
     name = seen.agent.metadata.name
@@ -88,12 +93,16 @@ def route_intents(seen: AgentObservation, split: Split) -> Intents:
 
 def obstacle(seen: AgentObservation, split: Split) -> Fault | None:
     """Why the route does not do as it is told, or None."""
+    if (service := _refused_service(seen)) is not None:
+        return service
     traffic = seen.agent.spec.traffic
     if traffic is None:
         return None
     kind, key = place_of(seen.key, traffic)
     if not seen.routes_known:
         return Fault(Reason.ROUTE_NOT_FOUND, "the routes have not been read yet")
+    if (refused := seen.failures.get(Ref(kind.name, key.name))) is not None:
+        return Fault(refused.reason, refused.message)
     view = seen.routes.get((kind, key))
     what = f"{kind.name} {key.name}"
     if view is None:
@@ -111,6 +120,14 @@ def obstacle(seen: AgentObservation, split: Split) -> Fault | None:
         _weighted(seen, view, split)
     except RouteConflict as error:
         return Fault(Reason.ROUTE_CONFLICT, f"{what}: {error}")
+    return None
+
+
+def _refused_service(seen: AgentObservation) -> Fault | None:
+    """Why the API server does not want a Service as it should be."""
+    for ref, failure in sorted(seen.failures.items()):
+        if ref[0] == SERVICE.name:
+            return Fault(failure.reason, failure.message)
     return None
 
 
@@ -163,6 +180,21 @@ def _revision_services(seen: AgentObservation, split: Split) -> Intents:
             yield Delete(kind=SERVICE, name=name, uid=child.uid, stage=Stage.SCALE)
 
 
+def _admissions(seen: AgentObservation, split: Split) -> Intents:
+    """Let the pods of the new version be reached, each from the moment it is ready."""
+    if split.canary is None or not split.preview:
+        return
+    for pod in seen.pods_of(split.canary.hash):
+        if pod.ready and not (pod.admitted or pod.deleting or pod.finished):
+            yield Merge(
+                kind=POD,
+                name=pod.name,
+                uid=pod.uid,
+                patch={"metadata": {"labels": {ADMITTED_LABEL: ADMITTED}}},
+                stage=Stage.TRAFFIC,
+            )
+
+
 def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Split) -> Intents:
     stable, canary, weight = _backends(seen, split)
     manifest = None
@@ -185,7 +217,7 @@ def _shared_route(seen: AgentObservation, view: RouteView, kind: Kind, split: Sp
     except RouteConflict:
         return  # told as an obstacle
     name = seen.agent.metadata.name
-    marked = split.canary is not None
+    marked = split.canary is not None and split.routed
     if rules != view.rules or marked != (name in canaries_in(view)):
         yield _merge(kind, view, name, rules, marked=marked)
 
@@ -207,7 +239,7 @@ def _backends(seen: AgentObservation, split: Split) -> tuple[Backend | None, Bac
     name = seen.agent.metadata.name
     stable = _backend(seen, name, split.stable)
     canary = None
-    if split.canary is not None and stable is not None:
+    if split.canary is not None and split.routed and stable is not None:
         service = revision_service_name(name, split.canary.hash)
         canary = _backend(seen, service, split.canary)
     weight = safe_weight(

@@ -20,6 +20,8 @@ from zlib import compress, decompress
 from agentherd.domain.drain import RELEASED_COST
 from agentherd.domain.faults import Fault, is_creating, pod_fault
 from agentherd.domain.kinds import (
+    ADMITTED,
+    ADMITTED_LABEL,
     AGENT_LABEL,
     APPLIED_ANNOTATION,
     CONFIG_ANNOTATION,
@@ -144,6 +146,7 @@ class PodView(Child):
     fault: Fault | None
     ip: str = ""
     in_traffic: bool = True
+    admitted: bool = False
     draining_since: datetime | None = None
     released: bool = False
 
@@ -164,6 +167,7 @@ class PodView(Child):
             fault=pod_fault(raw),
             ip=raw.get("status", {}).get("podIP", ""),
             in_traffic=_label(raw, TRAFFIC_LABEL) == TRAFFIC_ON,
+            admitted=_label(raw, ADMITTED_LABEL) == ADMITTED,
             draining_since=_time(annotations.get(DRAINING_ANNOTATION)),
             released=annotations.get(DELETION_COST_ANNOTATION) == RELEASED_COST,
         )

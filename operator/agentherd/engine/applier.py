@@ -1,9 +1,10 @@
 """Carry out a plan: intent by intent, in its order, each guarded by what it expects to find.
 
-A write that the server refuses does not stop the others, since they may still serve people; but
-nothing is scaled on a plan whose traffic was refused, since pods would be taken away from requests
-that still come. One that gets no answer stops all, since the rest would fare no better. What was
-refused comes back as failures, for the rules to tell about.
+A write that the server refuses does not stop the others of its stage, since they may still serve
+people. But nothing is said or scaled on a plan whose traffic or records were refused: it would not
+be true, and pods would be taken away from requests that still come. One that gets no answer stops
+all, since the rest would fare no better. What was refused comes back as failures, for the rules to
+tell about.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ class Applier:
             if not self._may_write():
                 # A process that was frozen wakes up in the middle of a plan of long ago.
                 raise Conflict("the Lease was not renewed in time; another process may lead")
-            if intent.stage is Stage.SCALE and any(r.stage is Stage.TRAFFIC for r in refusals):
-                continue
+            if any(refusal.stage < min(intent.stage, Stage.SCALE) for refusal in refusals):
+                break
             try:
                 await self._do(key, owner, intent)
             except TerminalError as error:
