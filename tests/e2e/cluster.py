@@ -1,6 +1,6 @@
 """The API server as the tests see it: the official client's connection, plain objects, watches.
 
-Nothing here knows Agentherd beyond the path of its resource, and nothing is shared with the
+Nothing here knows Agentherd beyond the paths of its resources, and nothing is shared with the
 operator, so that no error of the one can hide an error of the other. Waiting is always a watch: a
 test goes on the moment what it waits for is true and fails with what it saw last.
 """
@@ -22,12 +22,15 @@ Object = dict[str, Any]
 
 PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "Agent": ("/apis/agentherd.dev/v1alpha1", "agents"),
+    "AgentUpgrade": ("/apis/agentherd.dev/v1alpha1", "agentupgrades"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "ControllerRevision": ("/apis/apps/v1", "controllerrevisions"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "Deployment": ("/apis/apps/v1", "deployments"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
+    "GRPCRoute": ("/apis/gateway.networking.k8s.io/v1", "grpcroutes"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "Namespace": ("/api/v1", "namespaces"),
     "Node": ("/api/v1", "nodes"),
