@@ -9,7 +9,7 @@ from tests.twin.cluster import Killed, Request, Twin
 from tests.twin.controllers import Controllers
 from tests.twin.fake_time import FakeTimeLoop, in_fake_time
 from tests.twin.rig import Rig
-from tests.twin.samples import NOON, agent, raw_agent
+from tests.twin.samples import NOON, agent, raw_agent, raw_upgrade
 
 __all__ = [
     "NOON",
@@ -22,4 +22,5 @@ __all__ = [
     "agent",
     "in_fake_time",
     "raw_agent",
+    "raw_upgrade",
 ]

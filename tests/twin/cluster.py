@@ -246,11 +246,10 @@ class Twin:
 
         def write() -> Raw:
             known = self._found(kind, key)
-            if (
-                patch.get("metadata", {}).get("uid", known["metadata"]["uid"])
-                != known["metadata"]["uid"]
-            ):
-                raise Conflict("the uid is another one")
+            expected = patch.get("metadata", {})
+            for name in ("uid", "resourceVersion"):
+                if expected.get(name, known["metadata"][name]) != known["metadata"][name]:
+                    raise Conflict(f"the {name} is another one")
             return self.edit(kind, key.name, patch, manager="agentherd", namespace=key.namespace)
 
         return await self._write(Request("PATCH", kind, key, patch), write)

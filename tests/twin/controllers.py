@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import count, takewhile
-from typing import Any
+from collections.abc import Iterator
+from itertools import count
 
 from tests.twin.cluster import Twin
 from tests.twin.merging import Raw
 
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, POD, REPLICA_SET, Kind
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    CHILD_KINDS,
+    DELETION_COST_ANNOTATION,
+    POD,
+    REPLICA_SET,
+    ROUTE_KINDS,
+    Kind,
+)
 
 
 class Controllers:
@@ -40,7 +48,7 @@ class Controllers:
     def _orphans(self) -> Iterator[tuple[Kind, Raw]]:
         found = [
             (kind, raw["metadata"])
-            for kind in (AGENT, *CHILD_KINDS)
+            for kind in (AGENT, AGENT_UPGRADE, *CHILD_KINDS, *ROUTE_KINDS)
             for raw in self._twin.all(kind)
         ]
         alive = {metadata["uid"] for _, metadata in found}
@@ -51,16 +59,22 @@ class Controllers:
 
     def _run(self, owner: Raw) -> None:
         """Give a ReplicaSet its pods, and both their status."""
-        name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
         wanted = owner["spec"].get("replicas", 1)
-        known = {pod["metadata"]["name"]: pod for pod in self._twin.all(POD)}
-        numbered = (f"{name}-{number}" for number in count(wanted))
-        for surplus in takewhile(known.__contains__, numbered):
-            self._twin.remove(POD, surplus, namespace=namespace)
-        for pod_name in (f"{name}-{number}" for number in range(wanted)):
-            pod = known.get(pod_name) or self._twin.put(POD, _pod(owner, pod_name), manager="rs")
+        uid = owner["metadata"]["uid"]
+        pods = [p for p in self._twin.all(POD) if p["metadata"]["ownerReferences"][0]["uid"] == uid]
+        pods.sort(key=self._worth, reverse=True)
+        for pod in pods[wanted:]:
+            metadata = pod["metadata"]
+            self._twin.remove(POD, metadata["name"], namespace=metadata["namespace"])
+        pods = pods[:wanted]
+        taken = {pod["metadata"]["name"] for pod in pods}
+        names = (f"{owner['metadata']['name']}-{number}" for number in count())
+        while len(pods) < wanted:
+            if (name := next(names)) not in taken:
+                pods.append(self._twin.put(POD, _pod(owner, name), manager="rs"))
+        for pod in pods:
             self._report(POD, pod, self._pod_status(pod))
-        ready = 0 if self._sick(owner["spec"]["template"]) else wanted
+        ready = sum(not self._sick(pod) for pod in pods)
         status = {
             "replicas": wanted,
             "readyReplicas": ready,
@@ -68,6 +82,12 @@ class Controllers:
             "observedGeneration": owner["metadata"]["generation"],
         }
         self._report(REPLICA_SET, owner, status)
+
+    def _worth(self, pod: Raw) -> tuple[bool, int, int]:
+        """Who stays: the ready, of those the ones with the higher deletion cost, then the older."""
+        cost = pod["metadata"].get("annotations", {}).get(DELETION_COST_ANNOTATION, "0")
+        number = int(pod["metadata"]["name"].rpartition("-")[2])
+        return not self._sick(pod), int(cost), -number
 
     def _report(self, kind: Kind, raw: Raw, status: Raw) -> None:
         metadata = raw["metadata"]
@@ -80,7 +100,7 @@ class Controllers:
                 namespace=metadata["namespace"],
             )
 
-    def _sick(self, pod: Mapping[str, Any]) -> bool:
+    def _sick(self, pod: Raw) -> bool:
         return any(c["image"] in self.sick_images for c in pod["spec"]["containers"])
 
     def _pod_status(self, pod: Raw) -> Raw:
@@ -89,6 +109,7 @@ class Controllers:
         ready = {"type": "Ready", "status": str(not sick), "lastTransitionTime": created}
         return {
             "phase": "Pending" if sick else "Running",
+            "podIP": _ip(pod["metadata"]["uid"]),
             "conditions": [ready],
             "containerStatuses": [
                 self._container_status(container, created)
@@ -105,6 +126,11 @@ class Controllers:
             "ready": reason is None,
             "restartCount": 0,
         }
+
+
+def _ip(uid: str) -> str:
+    number = int(uid.rpartition("-")[2])
+    return f"10.0.{number // 250}.{number % 250 + 1}"
 
 
 def _pod(owner: Raw, name: str) -> Raw:

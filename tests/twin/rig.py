@@ -8,6 +8,7 @@ what it reads from the twin and nothing else.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
@@ -16,6 +17,7 @@ from tests.twin.cluster import Twin
 from tests.twin.controllers import Controllers
 from tests.twin.samples import NOON
 
+from agentherd.cluster import WatchEvent
 from agentherd.domain.decide import decide
 from agentherd.domain.errors import TransientError
 from agentherd.domain.kinds import (
@@ -25,20 +27,22 @@ from agentherd.domain.kinds import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
     POD,
+    ROUTE_KINDS,
     Key,
 )
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Plan
+from agentherd.domain.readings import Reading, Target
 from agentherd.engine.applier import Applier
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
-from agentherd.engine.observe import agent_observer
+from agentherd.engine.observe import Seen, agent_observer
 from agentherd.engine.reconciler import GATHER_SECONDS, Reconciler
 from agentherd.engine.recorder import Recorder
-from agentherd.engine.store import Store
+from agentherd.engine.store import SUBJECT_KINDS, Store
 
 OURS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
-ROUNDS: Final = 100
+ROUNDS: Final = 300
 START: Final = 1000
 
 
@@ -51,6 +55,23 @@ def loop_clock() -> datetime:
 def shared_metrics() -> Metrics:
     """Instruments that nobody reads."""
     return Metrics()
+
+
+class Pods:
+    """What is measured of pods: what a test has put here, by uid."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Reading] = {}
+        self.followed: dict[Key, tuple[Target, ...]] = {}
+
+    def follow(self, key: Key, targets: Collection[Target]) -> None:
+        """Note which pods are asked for."""
+        self.followed[key] = tuple(targets)
+
+    def readings(self, key: Key) -> Mapping[str, Reading]:
+        """What is known of the pods that are asked for."""
+        uids = {target.uid for target in self.followed.get(key, ())}
+        return {uid: reading for uid, reading in self.known.items() if uid in uids}
 
 
 class Rig:
@@ -67,13 +88,15 @@ class Rig:
         self.controllers = controllers or Controllers(twin)
         self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
         self.mounts = MountFailures(wake=lambda pod: self.store.wake_owner(POD, pod))
-        self.observe = agent_observer(self.store, self.mounts)
+        self.pods = Pods()
+        self.observe = agent_observer(self.store, self.mounts, self.pods)
         recorder = Recorder(twin, identity="rig", clock=loop_clock)
-        self.reconciler = Reconciler(
+        self.reconciler: Reconciler[Seen] = Reconciler(
             AGENT,
             observe=self.observe,
             decide=decide,
             applier=Applier(gateway=twin, store=self.store, recorder=recorder),
+            measurements=self.pods,
             metrics=metrics or shared_metrics(),
             clock=loop_clock,
         )
@@ -86,8 +109,11 @@ class Rig:
             for kind in CHILD_KINDS:
                 mine = [raw for raw in self.twin.all(kind) if _ours(raw["metadata"])]
                 self.store.replace(kind, mine, version, None)
-            for raw in self.twin.all(AGENT):
-                self.store.put_agent(raw)
+            for kind in ROUTE_KINDS:
+                self.store.routes.replace(kind, self.twin.all(kind), version, None)
+            for kind in SUBJECT_KINDS:
+                for raw in self.twin.all(kind):
+                    self.store.put_subject(kind, raw)
         else:
             self._follow(self._seen)
         self._seen = version
@@ -104,23 +130,28 @@ class Rig:
             finally:
                 queue.done(key)
 
-    async def until_quiet(self) -> None:
-        """Let operator and controllers work until nothing changes any more."""
+    async def until_quiet(self, *, patience: float = GATHER_SECONDS + 1) -> None:
+        """Let operator and controllers work until nothing changes for `patience` seconds."""
         for _ in range(ROUNDS):
             before = self.twin.version
             self.feed()
             await self.work()
             self.controllers.settle()
-            if self.twin.version == before:
-                await asyncio.sleep(GATHER_SECONDS + 1)
-                if not len(self.reconciler.queue):
-                    return
+            if self.twin.version == before and not await self._is_asked_for(within=patience):
+                return
         raise AssertionError(f"something changes after {ROUNDS} rounds still")
+
+    async def _is_asked_for(self, *, within: float) -> bool:
+        for _ in range(int(within)):
+            await asyncio.sleep(1)
+            if len(self.reconciler.queue):
+                return True
+        return False
 
     def seen(self, name: str = "greeter") -> AgentObservation:
         """What is seen of an Agent now."""
         seen = self.observe(Key("default", name), {})
-        assert seen is not None
+        assert isinstance(seen, AgentObservation)
         return seen
 
     def plan(self, name: str = "greeter") -> Plan:
@@ -130,21 +161,29 @@ class Rig:
     def _follow(self, since: int) -> None:
         for kind in CHILD_KINDS:
             for event in self.twin.news(kind, since, selector=OURS):
-                metadata = event.object["metadata"]
                 if event.type == "DELETED":
-                    key = Key(metadata["namespace"], metadata["name"])
-                    self.store.drop(kind, key, int(metadata["resourceVersion"]))
+                    self.store.drop(kind, *_gone(event))
                 else:
                     self.store.put(kind, event.object)
         for event in self.twin.news(KUBELET_EVENT, since, fields=MOUNT_EVENTS):
             self.mounts.put(KUBELET_EVENT, event.object)
-        for event in self.twin.news(AGENT, since):
-            metadata = event.object["metadata"]
-            if event.type == "DELETED":
-                key = Key(metadata["namespace"], metadata["name"])
-                self.store.drop_agent(key, int(metadata["resourceVersion"]))
-            else:
-                self.store.put_agent(event.object)
+        for kind in ROUTE_KINDS:
+            for event in self.twin.news(kind, since):
+                if event.type == "DELETED":
+                    self.store.routes.drop(kind, *_gone(event))
+                else:
+                    self.store.routes.put(kind, event.object)
+        for kind in SUBJECT_KINDS:
+            for event in self.twin.news(kind, since):
+                if event.type == "DELETED":
+                    self.store.drop_subject(kind, *_gone(event))
+                else:
+                    self.store.put_subject(kind, event.object)
+
+
+def _gone(event: WatchEvent) -> tuple[Key, int]:
+    metadata = event.object["metadata"]
+    return Key(metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
 
 
 def _ours(metadata: dict[str, dict[str, str]]) -> bool:

@@ -40,6 +40,26 @@ def raw_agent(
     return body
 
 
+def raw_upgrade(
+    name: str = "greeter-2",
+    *,
+    status: dict[str, Any] | None = None,
+    metadata: dict[str, Any] | None = None,
+    **spec: Any,
+) -> dict[str, Any]:
+    """An AgentUpgrade of `greeter` as a person creates it."""
+    found = {"name": name, "namespace": "default", "uid": f"uid-of-{name}"}
+    body: dict[str, Any] = {
+        "apiVersion": "agentherd.dev/v1alpha1",
+        "kind": "AgentUpgrade",
+        "metadata": {**found, "resourceVersion": "1", "generation": 1} | (metadata or {}),
+        "spec": {"targetRef": {"name": "greeter"}} | spec,
+    }
+    if status is not None:
+        body["status"] = status
+    return body
+
+
 def agent(name: str = "greeter", **options: Any) -> Agent:
     """The same, parsed."""
     return Agent.model_validate(raw_agent(name, **options))

@@ -13,33 +13,33 @@ from tests.twin import Controllers, Rig, Twin, raw_agent
 from tests.twin.rig import loop_clock, shared_metrics
 
 from agentherd.domain.errors import Unreachable
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, POD, REPLICA_SET, Key, Kind
+from agentherd.domain.kinds import AGENT, CHILD_KINDS, POD, REPLICA_SET, ROUTE_KINDS, Key, Kind
 from agentherd.engine.reflector import Reflector
-from agentherd.engine.store import Store
+from agentherd.engine.store import SUBJECT_KINDS, Store
 
 NAMES = ["a", "b", "c"]
 
 
 class Frame:
-    """What kopf does in the real process: it tells the store of Agents."""
+    """What kopf does in the real process: it tells the store of what people write."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def put(self, _kind: Kind, raw: Mapping[str, Any]) -> None:
-        self._store.put_agent(raw)
+    def put(self, kind: Kind, raw: Mapping[str, Any]) -> None:
+        self._store.put_subject(kind, raw)
 
-    def drop(self, _kind: Kind, key: Key, version: int) -> None:
-        self._store.drop_agent(key, version)
+    def drop(self, kind: Kind, key: Key, version: int) -> None:
+        self._store.drop_subject(kind, key, version)
 
     def replace(
-        self, _kind: Kind, raws: Iterable[Mapping[str, Any]], version: int, namespace: str | None
+        self, kind: Kind, raws: Iterable[Mapping[str, Any]], version: int, namespace: str | None
     ) -> None:
         listed = list(raws)
         alive = {Key("default", r["metadata"]["name"]): r["metadata"]["uid"] for r in listed}
         for raw in listed:
-            self._store.put_agent(raw)
-        self._store.retain_agents(alive, version, namespace)
+            self._store.put_subject(kind, raw)
+        self._store.retain_subjects(kind, alive, version, namespace)
 
 
 @asynccontextmanager
@@ -47,7 +47,8 @@ async def running(twin: Twin, controllers: Controllers) -> AsyncIterator[Rig]:
     """The whole engine, and a cluster that takes a turn four times a second."""
     rig = Rig(twin, controllers=controllers)
     metrics = shared_metrics()
-    sinks: list[tuple[Kind, Any, str]] = [(AGENT, Frame(rig.store), "")]
+    sinks: list[tuple[Kind, Any, str]] = [(kind, Frame(rig.store), "") for kind in SUBJECT_KINDS]
+    sinks += [(kind, rig.store.routes, "") for kind in ROUTE_KINDS]
     ours = "app.kubernetes.io/managed-by=agentherd"
     sinks += [(kind, rig.store, ours) for kind in CHILD_KINDS]
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from tests.twin import NOON, Twin, raw_agent
 
-from agentherd.api import Agent
 from agentherd.domain.errors import Conflict, Forbidden, Invalid, NameTaken, NotFound, Unreachable
 from agentherd.domain.kinds import (
     AGENT,
@@ -23,11 +22,13 @@ from agentherd.domain.kinds import (
     Kind,
 )
 from agentherd.domain.plan import (
-    Annotate,
     Apply,
     Delete,
     Emit,
+    Identity,
     Intent,
+    Merge,
+    Owner,
     Plan,
     Ref,
     Scale,
@@ -40,6 +41,7 @@ from agentherd.engine.recorder import Recorder
 from agentherd.engine.store import Store
 
 GREETER = Key("default", "greeter")
+THE_AGENT = Identity(kind=AGENT, name="greeter", uid="uid-of-greeter")
 
 
 @pytest.fixture
@@ -54,11 +56,10 @@ def applier(twin: Twin, store: Store) -> Applier:
 
 
 @pytest.fixture
-async def agent(twin: Twin, store: Store) -> Agent:
+async def owner(twin: Twin, store: Store) -> Owner:
     """An Agent that the cluster and the store know."""
-    raw = twin.put(AGENT, raw_agent())
-    store.put_agent(raw)
-    return Agent.model_validate(raw)
+    store.put_subject(AGENT, twin.put(AGENT, raw_agent()))
+    return Owner(identity=THE_AGENT, seen_before=False)
 
 
 def apply(kind: Kind = SERVICE, name: str = "greeter", **fields: Any) -> Apply:
@@ -72,7 +73,7 @@ def apply(kind: Kind = SERVICE, name: str = "greeter", **fields: Any) -> Apply:
     )
 
 
-STATUS = WriteStatus(status={"phase": "Online"}, urgent=True)
+STATUS = WriteStatus(target=THE_AGENT, status={"phase": "Online"}, urgent=True)
 
 
 def plan(*intents: Intent) -> Plan:
@@ -84,12 +85,12 @@ def verbs(twin: Twin) -> list[str]:
 
 
 async def test_intents_are_carried_out_in_their_order(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """The order is decided elsewhere, and kept here."""
-    told = Emit(reason=Reason.OFFLINE, message="x", warning=False, at=NOON)
+    told = Emit(target=THE_AGENT, reason=Reason.OFFLINE, message="x", warning=False, at=NOON)
 
-    await applier.carry_out(agent, plan(apply(), STATUS, apply(SERVICE_ACCOUNT), told))
+    await applier.carry_out(GREETER, owner, plan(apply(), STATUS, apply(SERVICE_ACCOUNT), told))
 
     assert verbs(twin) == [
         "APPLY Service",
@@ -100,75 +101,76 @@ async def test_intents_are_carried_out_in_their_order(
 
 
 async def test_a_child_is_marked_with_what_was_applied(
-    twin: Twin, store: Store, applier: Applier, agent: Agent
+    twin: Twin, store: Store, applier: Applier, owner: Owner
 ) -> None:
     """And is known at once, so that nothing is decided on less than was written."""
-    await applier.carry_out(agent, plan(apply()))
+    await applier.carry_out(GREETER, owner, plan(apply()))
 
     assert twin.live(SERVICE, "greeter")["metadata"]["annotations"]["agentherd.dev/applied"] == "d1"
     assert store.children(GREETER, SERVICE)["greeter"].applied == "d1"
 
 
 async def test_fields_that_others_may_change_are_written_with_the_rest(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """Merged into the manifest, but not into its digest."""
     intent = apply(
         REPLICA_SET, "greeter-1", spec={"selector": {}}, unhashed={"spec": {"replicas": 2}}
     )
 
-    await applier.carry_out(agent, plan(intent))
+    await applier.carry_out(GREETER, owner, plan(intent))
 
     assert twin.live(REPLICA_SET, "greeter-1")["spec"] == {"selector": {}, "replicas": 2}
 
 
 async def test_a_child_that_was_made_anew_is_not_written(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """The uid is that of what was seen."""
     twin.put(SERVICE, {"metadata": {"name": "greeter", "namespace": "default"}})
 
     with pytest.raises(Conflict):
-        await applier.carry_out(agent, plan(apply(uid="another")))
+        await applier.carry_out(GREETER, owner, plan(apply(uid="another")))
 
 
 async def test_a_status_is_written_to_the_agent_that_was_seen(
-    twin: Twin, store: Store, applier: Applier, agent: Agent
+    twin: Twin, store: Store, applier: Applier, owner: Owner
 ) -> None:
     """One made anew under its name starts with a status of its own."""
-    await applier.carry_out(agent, plan(STATUS))
-    seen = store.agents[GREETER].agent.status.phase
+    await applier.carry_out(GREETER, owner, plan(STATUS))
+    seen = store.subjects(AGENT)[GREETER].subject.status.phase
     twin.remove(AGENT, "greeter")
     twin.put(AGENT, raw_agent(metadata={"uid": "another"}))
 
     assert seen == "Online"
     with pytest.raises(Conflict):
-        await applier.carry_out(agent, plan(STATUS))
+        await applier.carry_out(GREETER, owner, plan(STATUS))
 
 
 async def test_scaling_writes_the_number_and_nothing_else(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """Under a name of its own, so that it does not count as a change by somebody else."""
-    await applier.carry_out(agent, plan(apply(REPLICA_SET, "greeter-1", spec={"a": 1})))
+    await applier.carry_out(GREETER, owner, plan(apply(REPLICA_SET, "greeter-1", spec={"a": 1})))
     uid = twin.live(REPLICA_SET, "greeter-1")["metadata"]["uid"]
 
     scale = Scale(kind=REPLICA_SET, name="greeter-1", uid=uid, replicas=5)
-    await applier.carry_out(agent, plan(scale))
+    await applier.carry_out(GREETER, owner, plan(scale))
 
     assert twin.live(REPLICA_SET, "greeter-1")["spec"] == {"a": 1, "replicas": 5}
 
 
-async def test_a_pod_that_is_gone_needs_no_annotation(
-    twin: Twin, store: Store, applier: Applier, agent: Agent
+async def test_a_pod_that_is_gone_needs_no_change(
+    twin: Twin, store: Store, applier: Applier, owner: Owner
 ) -> None:
     """Pods come and go; only those that are there are nudged."""
     labels = {"agentherd.dev/agent": "greeter"}
     raw = twin.put(POD, {"metadata": {"name": "there", "namespace": "default", "labels": labels}})
-    gone = Annotate(kind=POD, name="gone", uid="u", annotation="a", value="1")
+    patch = {"metadata": {"annotations": {"a": "1"}}}
+    gone = Merge(kind=POD, name="gone", uid="u", patch=patch, stage=Stage.SCALE)
     there = replace(gone, name="there", uid=raw["metadata"]["uid"])
 
-    refusals = await applier.carry_out(agent, plan(gone, there))
+    refusals = await applier.carry_out(GREETER, owner, plan(gone, there))
 
     assert refusals == []
     assert twin.live(POD, "there")["metadata"]["annotations"] == {"a": "1"}
@@ -176,13 +178,13 @@ async def test_a_pod_that_is_gone_needs_no_annotation(
 
 @pytest.mark.parametrize(("uid", "left"), [("mine", False), ("another", True)])
 async def test_only_the_object_that_was_seen_is_deleted(
-    twin: Twin, applier: Applier, agent: Agent, uid: str, *, left: bool
+    twin: Twin, applier: Applier, owner: Owner, uid: str, *, left: bool
 ) -> None:
     """One made anew under its name stays."""
     metadata = {"name": "greeter", "namespace": "default", "uid": uid}
     twin.put(SERVICE, {"metadata": metadata})
 
-    await applier.carry_out(agent, plan(Delete(kind=SERVICE, name="greeter", uid="mine")))
+    await applier.carry_out(GREETER, owner, plan(Delete(kind=SERVICE, name="greeter", uid="mine")))
 
     assert bool(twin.names(SERVICE)) is left
 
@@ -191,46 +193,47 @@ async def test_only_the_object_that_was_seen_is_deleted(
 
 
 async def test_a_refusal_does_not_stop_the_others(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """They may still serve people."""
     error = Forbidden("no")
     twin.refusals["Service", "greeter"] = error
 
-    refusals = await applier.carry_out(agent, plan(apply(), STATUS, apply(SERVICE_ACCOUNT)))
+    work = plan(apply(), STATUS, apply(SERVICE_ACCOUNT))
+    refusals = await applier.carry_out(GREETER, owner, work)
 
-    assert refusals == [Refusal(Ref("Service", "greeter"), error)]
+    assert refusals == [Refusal(Ref("Service", "greeter"), error, Stage.SCALE)]
     assert twin.names(SERVICE_ACCOUNT) == ["greeter"]
 
 
-async def test_no_answer_stops_the_rest(twin: Twin, applier: Applier, agent: Agent) -> None:
+async def test_no_answer_stops_the_rest(twin: Twin, applier: Applier, owner: Owner) -> None:
     """The rest would fare no better, and all of it comes again."""
     twin.interrupt(1, "before", Unreachable("no answer"))
 
     with pytest.raises(Unreachable):
-        await applier.carry_out(agent, plan(apply(), apply(SERVICE_ACCOUNT)))
+        await applier.carry_out(GREETER, owner, plan(apply(), apply(SERVICE_ACCOUNT)))
 
     assert twin.names(SERVICE_ACCOUNT) == []
 
 
 async def test_a_status_that_is_refused_is_not_a_matter_of_a_child(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """There is nowhere it could be told; it is tried again later, as the Agent may be gone."""
     twin.refusals["Agent", "greeter"] = Invalid("no")
 
     with pytest.raises(Conflict):
-        await applier.carry_out(agent, plan(STATUS))
+        await applier.carry_out(GREETER, owner, plan(STATUS))
 
 
-async def test_a_process_that_may_not_lead_writes_nothing(twin: Twin, agent: Agent) -> None:
+async def test_a_process_that_may_not_lead_writes_nothing(twin: Twin, owner: Owner) -> None:
     """One that was frozen wakes up in the middle of a plan, when another leads already."""
     recorder = Recorder(twin, identity="me", clock=lambda: NOON)
     store = Store(wake=lambda _key: None)
     frozen = Applier(gateway=twin, store=store, recorder=recorder, may_write=lambda: False)
 
     with pytest.raises(Conflict):
-        await frozen.carry_out(agent, plan(STATUS))
+        await frozen.carry_out(GREETER, owner, plan(STATUS))
 
     assert not twin.writes
 
@@ -243,12 +246,12 @@ def stranger(twin: Twin, **metadata: Any) -> None:
 
 
 async def test_a_name_of_somebody_else_is_not_taken_over(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """Server-side apply would; the person is told what to do."""
     stranger(twin, labels={"app": "other"})
 
-    (refusal,) = await applier.carry_out(agent, plan(apply(claimed=True)))
+    (refusal,) = await applier.carry_out(GREETER, owner, plan(apply(claimed=True)))
 
     assert isinstance(refusal.error, NameTaken)
     assert "Service greeter exists and does not belong to this Agent" in str(refusal.error)
@@ -267,12 +270,12 @@ async def test_a_name_of_somebody_else_is_not_taken_over(
     ids=["owned", "label taken away", "owner taken away"],
 )
 async def test_what_is_ours_is_taken_back(
-    twin: Twin, applier: Applier, agent: Agent, metadata: dict[str, Any]
+    twin: Twin, applier: Applier, owner: Owner, metadata: dict[str, Any]
 ) -> None:
     """Also when somebody removed what we know it by."""
     stranger(twin, **metadata)
 
-    refusals = await applier.carry_out(agent, plan(apply(claimed=True)))
+    refusals = await applier.carry_out(GREETER, owner, plan(apply(claimed=True)))
 
     assert refusals == []
     assert twin.live(SERVICE, "greeter")["metadata"]["ownerReferences"][0]["controller"] is True
@@ -293,26 +296,26 @@ async def test_what_is_ours_is_taken_back(
     ids=["owned by another", "of another Agent"],
 )
 async def test_what_is_anothers_is_left_alone(
-    twin: Twin, applier: Applier, agent: Agent, metadata: dict[str, Any]
+    twin: Twin, applier: Applier, owner: Owner, metadata: dict[str, Any]
 ) -> None:
     """Also what is of another Agent."""
     stranger(twin, **metadata)
 
-    (refusal,) = await applier.carry_out(agent, plan(apply(claimed=True)))
+    (refusal,) = await applier.carry_out(GREETER, owner, plan(apply(claimed=True)))
 
     assert isinstance(refusal.error, NameTaken)
 
 
-async def test_a_free_name_is_taken(twin: Twin, applier: Applier, agent: Agent) -> None:
+async def test_a_free_name_is_taken(twin: Twin, applier: Applier, owner: Owner) -> None:
     """The usual case."""
-    assert await applier.carry_out(agent, plan(apply(claimed=True))) == []
+    assert await applier.carry_out(GREETER, owner, plan(apply(claimed=True))) == []
 
 
 # Fields that exclude ours
 
 
 async def test_what_somebody_added_and_excludes_ours_is_removed(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """Server-side apply leaves others' fields alone and can only fail on them."""
     raw = twin.put(
@@ -322,7 +325,7 @@ async def test_what_somebody_added_and_excludes_ours_is_removed(
     intent = apply(DISRUPTION_BUDGET, "b", spec={"maxUnavailable": 1}, uid=raw["metadata"]["uid"])
     twin.interrupt(1, "before", Invalid("maxUnavailable and minAvailable exclude each other"))
 
-    refusals = await applier.carry_out(agent, plan(intent))
+    refusals = await applier.carry_out(GREETER, owner, plan(intent))
 
     assert refusals == []
     assert twin.live(DISRUPTION_BUDGET, "b")["spec"] == {"maxUnavailable": 1}
@@ -332,12 +335,12 @@ async def test_what_somebody_added_and_excludes_ours_is_removed(
     ("kind", "uid"), [(DISRUPTION_BUDGET, None), (SERVICE_ACCOUNT, "u1")], ids=["new", "other kind"]
 )
 async def test_what_is_invalid_for_other_reasons_is_told(
-    twin: Twin, applier: Applier, agent: Agent, kind: Kind, uid: str | None
+    twin: Twin, applier: Applier, owner: Owner, kind: Kind, uid: str | None
 ) -> None:
     """There is nobody's field in the way."""
     twin.refusals[kind.name, "b"] = Invalid("no")
 
-    (refusal,) = await applier.carry_out(agent, plan(apply(kind, "b", uid=uid)))
+    (refusal,) = await applier.carry_out(GREETER, owner, plan(apply(kind, "b", uid=uid)))
 
     assert isinstance(refusal.error, Invalid)
 
@@ -345,68 +348,67 @@ async def test_what_is_invalid_for_other_reasons_is_told(
 # The Agent may be gone
 
 
-def seen_before(agent: Agent) -> Agent:
-    status = agent.status.model_copy(update={"observed_generation": 1})
-    return agent.model_copy(update={"status": status})
+def seen_before(owner: Owner) -> Owner:
+    return replace(owner, seen_before=True)
 
 
 async def test_no_children_are_made_for_an_agent_that_was_deleted(
-    twin: Twin, store: Store, applier: Applier, agent: Agent
+    twin: Twin, store: Store, applier: Applier, owner: Owner
 ) -> None:
     """Its children are missing because the news of its end has not arrived."""
     twin.remove(AGENT, "greeter")
 
     with pytest.raises(Conflict):
-        await applier.carry_out(seen_before(agent), plan(apply()))
+        await applier.carry_out(GREETER, seen_before(owner), plan(apply()))
 
     assert twin.names(SERVICE) == []
-    assert store.agents == {}
+    assert store.subjects(AGENT) == {}
 
 
 async def test_no_children_are_made_for_an_agent_that_was_made_anew(
-    twin: Twin, store: Store, applier: Applier, agent: Agent
+    twin: Twin, store: Store, applier: Applier, owner: Owner
 ) -> None:
     """It is the new one that gets them, on its own turn."""
     twin.remove(AGENT, "greeter")
     twin.put(AGENT, raw_agent(metadata={"uid": "another"}))
 
     with pytest.raises(Conflict):
-        await applier.carry_out(seen_before(agent), plan(apply()))
+        await applier.carry_out(GREETER, seen_before(owner), plan(apply()))
 
     assert twin.names(SERVICE) == []
-    assert store.agents[GREETER].agent.metadata.uid == "another"
+    assert store.subjects(AGENT)[GREETER].subject.metadata.uid == "another"
 
 
 async def test_a_deleted_agent_that_nobody_knows_is_no_surprise(
-    twin: Twin, store: Store, applier: Applier, agent: Agent
+    twin: Twin, store: Store, applier: Applier, owner: Owner
 ) -> None:
     """The news arrived while the plan was made."""
     twin.remove(AGENT, "greeter")
-    store.drop_agent(GREETER, 10_000)
+    store.drop_subject(AGENT, GREETER, 10_000)
 
     with pytest.raises(Conflict):
-        await applier.carry_out(seen_before(agent), plan(apply()))
+        await applier.carry_out(GREETER, seen_before(owner), plan(apply()))
 
 
 async def test_an_agent_that_is_there_is_looked_at_once_more(
-    twin: Twin, applier: Applier, agent: Agent
+    twin: Twin, applier: Applier, owner: Owner
 ) -> None:
     """One read for a child that is made again; none for the first ones."""
-    await applier.carry_out(agent, plan(apply()))
-    await applier.carry_out(seen_before(agent), plan(apply(SERVICE_ACCOUNT)))
+    await applier.carry_out(GREETER, owner, plan(apply()))
+    await applier.carry_out(GREETER, seen_before(owner), plan(apply(SERVICE_ACCOUNT)))
 
     assert verbs(twin) == ["APPLY Service", "GET Agent", "APPLY ServiceAccount"]
 
 
 async def test_an_event_that_cannot_be_written_stops_nothing(
-    twin: Twin, applier: Applier, agent: Agent, caplog: pytest.LogCaptureFixture
+    twin: Twin, applier: Applier, owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is news; the status holds the truth."""
     caplog.set_level(logging.INFO)
     twin.interrupt(1, "before", NotFound("no such namespace"))
-    told = Emit(reason=Reason.OFFLINE, message="x", warning=False, at=NOON)
+    told = Emit(target=THE_AGENT, reason=Reason.OFFLINE, message="x", warning=False, at=NOON)
 
-    refusals = await applier.carry_out(agent, plan(told))
+    refusals = await applier.carry_out(GREETER, owner, plan(told))
 
     assert refusals == []
     assert twin.names(EVENT) == []

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from tests.twin import NOON, raw_agent
+from tests.twin.rig import Pods
 
-from agentherd.domain.kinds import KUBELET_EVENT, POD, Key
+from agentherd.domain.kinds import AGENT, KUBELET_EVENT, POD, Key
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.reasons import Reason
 from agentherd.engine.mounts import MountFailures
@@ -29,7 +30,7 @@ def mounts() -> MountFailures:
 
 @pytest.fixture
 def observe(store: Store, mounts: MountFailures) -> ObserveAgent:
-    return agent_observer(store, mounts)
+    return agent_observer(store, mounts, Pods())
 
 
 def available(status: str) -> dict[str, Any]:
@@ -50,9 +51,9 @@ def test_an_agent_that_is_gone_is_not_observed(observe: ObserveAgent) -> None:
 
 def test_dependencies_are_looked_up_by_name(store: Store, observe: ObserveAgent) -> None:
     """Whether they exist, and whether they serve."""
-    store.put_agent(raw_agent("model", status=available("True")))
-    store.put_agent(raw_agent("store", status=available("False")))
-    store.put_agent(raw_agent(dependsOn=["model", "store", "typo"]))
+    store.put_subject(AGENT, raw_agent("model", status=available("True")))
+    store.put_subject(AGENT, raw_agent("store", status=available("False")))
+    store.put_subject(AGENT, raw_agent(dependsOn=["model", "store", "typo"]))
 
     seen = observe(GREETER, {})
 
@@ -65,9 +66,9 @@ def test_what_a_dependency_needs_is_found_through_all_of_them(
     store: Store, observe: ObserveAgent
 ) -> None:
     """A circle of three is a circle; walking it ends."""
-    store.put_agent(raw_agent("a", dependsOn=["b", "nobody"]))
-    store.put_agent(raw_agent("b", dependsOn=["greeter"]))
-    store.put_agent(raw_agent(dependsOn=["a"]))
+    store.put_subject(AGENT, raw_agent("a", dependsOn=["b", "nobody"]))
+    store.put_subject(AGENT, raw_agent("b", dependsOn=["greeter"]))
+    store.put_subject(AGENT, raw_agent(dependsOn=["a"]))
 
     seen = observe(GREETER, {})
 
@@ -77,7 +78,7 @@ def test_what_a_dependency_needs_is_found_through_all_of_them(
 
 def test_a_refusal_of_an_earlier_spec_does_not_count(store: Store, observe: ObserveAgent) -> None:
     """What the server refused then may be right now."""
-    store.put_agent(raw_agent(metadata={"generation": 2}))
+    store.put_subject(AGENT, raw_agent(metadata={"generation": 2}))
     failures = {
         Ref("Service", name): Failure(
             reason=Reason.FORBIDDEN, message="", generation=generation, retry_at=NOON
@@ -112,7 +113,7 @@ def test_a_pod_that_waits_for_a_volume_says_which(
             "message": 'secret "x" not found',
         }
         mounts.put(KUBELET_EVENT, event)
-    store.put_agent(raw_agent())
+    store.put_subject(AGENT, raw_agent())
 
     seen = observe(GREETER, {})
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.twin import raw_agent
 
-from agentherd.domain.kinds import POD, REPLICA_SET, Key, Kind
+from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, Key, Kind
 from agentherd.engine.store import Store
 
 GREETER = Key("default", "greeter")
@@ -40,10 +40,10 @@ def _child(kind: Kind, version: int, **fields: Any) -> dict[str, Any]:
 
 def test_the_answer_to_a_status_write_wakes_nobody(store: Store, woken: list[Key]) -> None:
     """What the operator has just said itself is no news."""
-    store.put_agent(_agent(1))
+    store.put_subject(AGENT, _agent(1))
     woken.clear()
 
-    store.put_agent(_agent(2), own=True)
+    store.put_subject(AGENT, _agent(2), own=True)
 
     assert woken == []
 
@@ -55,11 +55,11 @@ def test_a_change_that_crossed_a_status_write_is_not_lost(
     store: Store, woken: list[Key], change: dict[str, Any]
 ) -> None:
     """The spec was changed between the last event and the write: the answer is all that tells."""
-    store.put_agent(_agent(1))
+    store.put_subject(AGENT, _agent(1))
     woken.clear()
 
-    store.put_agent(_agent(3, **change), own=True)
-    store.put_agent(_agent(2, **change))
+    store.put_subject(AGENT, _agent(3, **change), own=True)
+    store.put_subject(AGENT, _agent(2, **change))
 
     assert woken == [GREETER]
 

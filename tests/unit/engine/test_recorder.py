@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.twin import NOON, Twin, agent
+from tests.twin import NOON, Twin
 
-from agentherd.api import Agent
 from agentherd.domain.errors import Unreachable
-from agentherd.domain.kinds import EVENT
-from agentherd.domain.plan import Emit
+from agentherd.domain.kinds import AGENT, EVENT
+from agentherd.domain.plan import Emit, Identity
 from agentherd.domain.reasons import Reason
 from agentherd.engine import recorder as recorder_module
 from agentherd.engine.recorder import BURST, GATHERED_FOR, REFILL, Recorder
 
-GREETER = agent()
+GREETER = Identity(kind=AGENT, name="greeter", uid="uid-of-greeter")
+OTHER = Identity(kind=AGENT, name="other", uid="uid-of-other")
 
 
 class Clock:
@@ -39,12 +39,14 @@ def recorder(twin: Twin, clock: Clock) -> Recorder:
 
 
 def news(reason: Reason = Reason.CRASHING, at: datetime = NOON, **fields: Any) -> Emit:
-    return Emit(reason=reason, message=fields.get("message", "x"), warning=True, at=at)
+    target = fields.get("target", GREETER)
+    message = fields.get("message", "x")
+    return Emit(target=target, reason=reason, message=message, warning=True, at=at)
 
 
 async def test_an_event_is_about_the_agent(twin: Twin, recorder: Recorder) -> None:
     """As `kubectl describe` looks for it."""
-    await recorder.record(GREETER, news(message="m" * 2000))
+    await recorder.record("default", news(message="m" * 2000))
 
     (event,) = twin.all(EVENT)
     assert event["regarding"]["uid"] == "uid-of-greeter"
@@ -56,9 +58,9 @@ async def test_the_same_thing_told_again_is_counted(
     twin: Twin, recorder: Recorder, clock: Clock
 ) -> None:
     """Within ten minutes it is one Event."""
-    await recorder.record(GREETER, news())
+    await recorder.record("default", news())
     clock.now += timedelta(minutes=9)
-    await recorder.record(GREETER, news(at=clock.now))
+    await recorder.record("default", news(at=clock.now))
 
     (event,) = twin.all(EVENT)
     assert event["series"] == {"count": 2, "lastObservedTime": "2026-11-21T12:09:00.000000Z"}
@@ -66,9 +68,9 @@ async def test_the_same_thing_told_again_is_counted(
 
 async def test_later_it_is_told_anew(twin: Twin, recorder: Recorder, clock: Clock) -> None:
     """The API server has soon forgotten the earlier one."""
-    await recorder.record(GREETER, news())
+    await recorder.record("default", news())
     clock.now += GATHERED_FOR
-    await recorder.record(GREETER, news(at=clock.now))
+    await recorder.record("default", news(at=clock.now))
 
     assert len(twin.all(EVENT)) == 2
 
@@ -77,9 +79,9 @@ async def test_other_reasons_and_other_agents_are_other_events(
     twin: Twin, recorder: Recorder
 ) -> None:
     """Only what is the same is gathered."""
-    await recorder.record(GREETER, news())
-    await recorder.record(GREETER, news(Reason.OUT_OF_MEMORY))
-    await recorder.record(agent("other"), news())
+    await recorder.record("default", news())
+    await recorder.record("default", news(Reason.OUT_OF_MEMORY))
+    await recorder.record("default", news(target=OTHER))
 
     assert len(twin.all(EVENT)) == 3
 
@@ -89,11 +91,11 @@ async def test_an_agent_that_talks_all_the_time_is_cut_short(
 ) -> None:
     """A burst, then one in five minutes."""
     for number, reason in enumerate(list(Reason)[: BURST + 5]):
-        await recorder.record(GREETER, news(reason, NOON + timedelta(seconds=number)))
+        await recorder.record("default", news(reason, NOON + timedelta(seconds=number)))
     burst = len(twin.all(EVENT))
     clock.now += REFILL
     for reason in list(Reason)[-2:]:
-        await recorder.record(GREETER, news(reason, clock.now))
+        await recorder.record("default", news(reason, clock.now))
 
     assert burst == BURST
     assert len(twin.all(EVENT)) == BURST + 1
@@ -105,8 +107,8 @@ async def test_an_event_that_failed_is_tried_anew_the_next_time(
     """It is not counted as told."""
     twin.interrupt(1, "before", Unreachable("no answer"))
 
-    await recorder.record(GREETER, news())
-    await recorder.record(GREETER, news(at=NOON + timedelta(seconds=1)))
+    await recorder.record("default", news())
+    await recorder.record("default", news(at=NOON + timedelta(seconds=1)))
 
     assert len(twin.all(EVENT)) == 1
 
@@ -115,12 +117,12 @@ async def test_an_event_that_is_gone_is_told_anew(
     twin: Twin, recorder: Recorder, clock: Clock
 ) -> None:
     """Somebody deleted it, or the server forgot it."""
-    await recorder.record(GREETER, news())
+    await recorder.record("default", news())
     twin.remove(EVENT, twin.names(EVENT)[0])
 
     for _ in range(2):
         clock.now += timedelta(seconds=1)
-        await recorder.record(GREETER, news(at=clock.now))
+        await recorder.record("default", news(at=clock.now))
 
     assert len(twin.all(EVENT)) == 1
 
@@ -130,9 +132,9 @@ async def test_what_is_remembered_is_bounded(
 ) -> None:
     """A fleet has many Agents; who was forgotten is told anew."""
     monkeypatch.setattr(recorder_module, "REMEMBERED", 1)
-    told: list[Agent] = [GREETER, agent("other"), GREETER]
+    told = [GREETER, OTHER, GREETER]
 
     for number, each in enumerate(told):
-        await recorder.record(each, news(at=NOON + timedelta(seconds=number)))
+        await recorder.record("default", news(target=each, at=NOON + timedelta(seconds=number)))
 
     assert len(twin.all(EVENT)) == 3

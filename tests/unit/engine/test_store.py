@@ -60,7 +60,7 @@ def writer(manager: str, **fields: Any) -> dict[str, Any]:
 
 def test_an_agent_that_is_seen_is_woken(store: Store, woken: Woken) -> None:
     """That is how everything begins."""
-    store.put_agent(known(1))
+    store.put_subject(AGENT, known(1))
 
     assert woken == [GREETER]
     assert store.count(AGENT) == 1
@@ -69,24 +69,24 @@ def test_an_agent_that_is_seen_is_woken(store: Store, woken: Woken) -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_what_is_not_newer_is_old_news(store: Store, woken: Woken, version: int) -> None:
     """Events and answers cross; versions say which is newer."""
-    store.put_agent(known(2, image="new"))
+    store.put_subject(AGENT, known(2, image="new"))
     woken.clear()
 
-    store.put_agent(known(version, image="old"))
+    store.put_subject(AGENT, known(version, image="old"))
 
     assert woken == []
-    assert store.agents[GREETER].version == 2
+    assert store.subjects(AGENT)[GREETER].version == 2
 
 
 def test_our_own_status_wakes_nobody(store: Store, woken: Woken) -> None:
     """It follows from what is known already."""
-    store.put_agent(known(1))
+    store.put_subject(AGENT, known(1))
     woken.clear()
 
-    store.put_agent(known(2, status={"phase": "Online"}), own=True)
+    store.put_subject(AGENT, known(2, status={"phase": "Online"}), own=True)
 
     assert woken == []
-    assert store.agents[GREETER].agent.status.phase == "Online"
+    assert store.subjects(AGENT)[GREETER].subject.status.phase == "Online"
 
 
 @pytest.mark.parametrize(
@@ -98,51 +98,51 @@ def test_the_answer_to_our_write_may_hold_what_people_changed_meanwhile(
     store: Store, woken: Woken, metadata: dict[str, Any]
 ) -> None:
     """The watch will tell nothing newer of it."""
-    store.put_agent(known(1))
+    store.put_subject(AGENT, known(1))
     woken.clear()
 
-    store.put_agent(known(2, metadata=metadata), own=True)
+    store.put_subject(AGENT, known(2, metadata=metadata), own=True)
 
     assert woken == [GREETER]
 
 
 def test_a_deletion_wakes_and_leaves_no_ghost(store: Store, woken: Woken) -> None:
     """The late answer to a write before it does not raise the dead."""
-    store.put_agent(known(1))
+    store.put_subject(AGENT, known(1))
     woken.clear()
 
-    store.drop_agent(GREETER, 5)
-    store.put_agent(known(4), own=True)
+    store.drop_subject(AGENT, GREETER, 5)
+    store.put_subject(AGENT, known(4), own=True)
 
     assert woken == [GREETER]
-    assert store.agents == {}
+    assert store.subjects(AGENT) == {}
 
 
 def test_a_deletion_before_what_is_known_is_of_an_earlier_agent(store: Store) -> None:
     """It was made anew already."""
-    store.put_agent(known(6))
+    store.put_subject(AGENT, known(6))
 
-    store.drop_agent(GREETER, 5)
+    store.drop_subject(AGENT, GREETER, 5)
 
-    assert GREETER in store.agents
+    assert GREETER in store.subjects(AGENT)
 
 
 def test_a_deletion_of_nothing_is_nothing(store: Store, woken: Woken) -> None:
     """It can be told before the creation, when watches are slow."""
-    store.drop_agent(GREETER, 5)
+    store.drop_subject(AGENT, GREETER, 5)
 
     assert woken == []
 
 
 def test_those_that_depend_on_an_agent_are_woken_with_it(store: Store, woken: Woken) -> None:
     """Also by our own write of its status, which is how they learn that it is available."""
-    store.put_agent(known(1, "model"))
-    store.put_agent(known(2, dependsOn=["model"]))
+    store.put_subject(AGENT, known(1, "model"))
+    store.put_subject(AGENT, known(2, dependsOn=["model"]))
     woken.clear()
 
-    store.put_agent(known(3, "model"), own=True)
+    store.put_subject(AGENT, known(3, "model"), own=True)
     by_write = woken.since()
-    store.drop_agent(Key("default", "model"), 9)
+    store.drop_subject(AGENT, Key("default", "model"), 9)
 
     assert by_write == [GREETER]
     assert woken == [Key("default", "model"), GREETER]
@@ -150,27 +150,27 @@ def test_those_that_depend_on_an_agent_are_woken_with_it(store: Store, woken: Wo
 
 def test_who_does_not_depend_any_more_is_not_woken(store: Store, woken: Woken) -> None:
     """Dependencies are those of the latest spec."""
-    store.put_agent(known(1, dependsOn=["model"]))
-    store.put_agent(known(2))
+    store.put_subject(AGENT, known(1, dependsOn=["model"]))
+    store.put_subject(AGENT, known(2))
     woken.clear()
 
-    store.put_agent(known(3, "model"))
+    store.put_subject(AGENT, known(3, "model"))
 
     assert woken == [Key("default", "model")]
 
 
 def test_a_list_finds_the_deletions_that_nobody_told(store: Store) -> None:
     """What is newer than the list, or in another namespace, stays."""
-    store.put_agent(known(1, "gone"))
-    store.put_agent(known(2, "kept"))
-    store.put_agent(known(3, "anew"))
-    store.put_agent(known(9, "newer"))
-    store.put_agent(known(4, "elsewhere", metadata={"namespace": "other"}))
+    store.put_subject(AGENT, known(1, "gone"))
+    store.put_subject(AGENT, known(2, "kept"))
+    store.put_subject(AGENT, known(3, "anew"))
+    store.put_subject(AGENT, known(9, "newer"))
+    store.put_subject(AGENT, known(4, "elsewhere", metadata={"namespace": "other"}))
 
     alive = {Key("default", "kept"): "uid-of-kept", Key("default", "anew"): "another uid"}
-    store.retain_agents(alive, 5, "default")
+    store.retain_subjects(AGENT, alive, 5, "default")
 
-    assert {key.name for key in store.agents} == {"kept", "newer", "elsewhere"}
+    assert {key.name for key in store.subjects(AGENT)} == {"kept", "newer", "elsewhere"}
 
 
 @pytest.mark.parametrize(
@@ -184,21 +184,21 @@ def test_an_agent_of_a_newer_version_is_kept_but_not_understood(
     store: Store, change: dict[str, Any], said: str
 ) -> None:
     """It costs only itself, and its status stays readable."""
-    store.put_agent(known(1, status={"phase": "Online"}, **change))
+    store.put_subject(AGENT, known(1, status={"phase": "Online"}, **change))
 
-    record = store.agents[GREETER]
+    record = store.subjects(AGENT)[GREETER]
     assert record.unreadable.startswith(said)
-    assert record.agent.status.phase == "Online"
+    assert record.subject.status.phase == "Online"
 
 
 def test_a_status_that_is_not_understood_is_left_out(store: Store) -> None:
     """The identity stays, so that it can be told."""
-    store.put_agent(known(1, status={"phase": "Dreaming"}))
+    store.put_subject(AGENT, known(1, status={"phase": "Dreaming"}))
 
-    record = store.agents[GREETER]
+    record = store.subjects(AGENT)[GREETER]
     assert record.unreadable.startswith("status.phase")
-    assert record.agent.metadata.name == "greeter"
-    assert record.agent.status.phase is None
+    assert record.subject.metadata.name == "greeter"
+    assert record.subject.status.phase is None
 
 
 # Children
@@ -343,9 +343,9 @@ def test_a_child_can_wake_its_agent_without_a_change(store: Store, woken: Woken)
 def test_the_memory_of_deletions_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Late answers come soon or never."""
     monkeypatch.setattr(store_module, "TOMBSTONES", 1)
-    store.drop_agent(GREETER, 5)
+    store.drop_subject(AGENT, GREETER, 5)
 
-    store.drop_agent(Key("default", "other"), 6)
-    store.put_agent(known(1))
+    store.drop_subject(AGENT, Key("default", "other"), 6)
+    store.put_subject(AGENT, known(1))
 
-    assert GREETER in store.agents
+    assert GREETER in store.subjects(AGENT)

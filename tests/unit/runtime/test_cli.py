@@ -69,10 +69,13 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_the_crds_can_be_applied() -> None:
     """As they are."""
-    (crd,) = yaml.safe_load_all(call("crds").output)
+    crds = list(yaml.safe_load_all(call("crds").output))
 
-    assert crd["kind"] == "CustomResourceDefinition"
-    assert crd["metadata"]["name"] == "agents.agentherd.dev"
+    assert {crd["kind"] for crd in crds} == {"CustomResourceDefinition"}
+    assert [crd["metadata"]["name"] for crd in crds] == [
+        "agents.agentherd.dev",
+        "agentupgrades.agentherd.dev",
+    ]
 
 
 def test_without_options_the_whole_cluster_is_served(started: list[Settings]) -> None:

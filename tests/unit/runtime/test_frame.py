@@ -10,16 +10,17 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
-from tests.twin import Twin, raw_agent
+from tests.twin import Twin, raw_agent, raw_upgrade
 from yarl import URL
 
 from agentherd.domain.errors import Unreachable
-from agentherd.domain.kinds import AGENT, Key
+from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, Key
 from agentherd.engine.store import Store
 from agentherd.runtime import frame
 from agentherd.runtime.frame import Sweeper
 
-LIST = "http://x/apis/agentherd.dev/v1alpha1/agents"
+LISTS = "http://x/apis/agentherd.dev/v1alpha1"
+LIST = f"{LISTS}/agents"
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ async def sweeping(sweeper: Sweeper) -> AsyncIterator[None]:
 
 
 def names(store: Store) -> set[str]:
-    return {key.name for key in store.agents}
+    return {key.name for key in store.subjects(AGENT)}
 
 
 async def test_a_deletion_that_kopf_missed_is_found_after_its_next_list(
@@ -56,7 +57,7 @@ async def test_a_deletion_that_kopf_missed_is_found_after_its_next_list(
 ) -> None:
     """kopf lists anew when its watch is broken, and tells nobody what is missing."""
     for name in ("a", "b", "c"):
-        store.put_agent(twin.put(AGENT, raw_agent(name)))
+        store.put_subject(AGENT, twin.put(AGENT, raw_agent(name)))
     twin.remove(AGENT, "b")
     sweeper = Sweeper(gateway=twin, store=store, namespaces=())
 
@@ -64,6 +65,38 @@ async def test_a_deletion_that_kopf_missed_is_found_after_its_next_list(
         await kopf_asks(sweeper, LIST)
 
     assert names(store) == {"a", "c"}
+
+
+async def test_all_is_swept_once_every_kind_was_compared(twin: Twin, store: Store) -> None:
+    """Agents without their upgrades, or upgrades without their Agents, are half of what is."""
+    sweeper = Sweeper(gateway=twin, store=store, namespaces=())
+
+    async with sweeping(sweeper):
+        await kopf_asks(sweeper, LIST)
+        await asyncio.sleep(0.1)
+        after_one = sweeper.swept.is_set()
+        await kopf_asks(sweeper, f"{LISTS}/agentupgrades")
+
+    assert not after_one
+    assert sweeper.swept.is_set()
+
+
+async def test_an_upgrade_that_kopf_has_not_told_yet_is_waited_for(
+    twin: Twin, store: Store
+) -> None:
+    """It tells what it has listed one by one, and nothing is decided on less."""
+    raw = twin.put(AGENT_UPGRADE, raw_upgrade())
+    sweeper = Sweeper(gateway=twin, store=store, namespaces=())
+
+    async with sweeping(sweeper):
+        await kopf_asks(sweeper, LIST)
+        await kopf_asks(sweeper, f"{LISTS}/agentupgrades")
+        await asyncio.sleep(0.3)
+        before_it_is_told = sweeper.swept.is_set()
+        store.put_subject(AGENT_UPGRADE, raw)
+        await asyncio.sleep(0.3)
+
+    assert not before_it_is_told
     assert sweeper.swept.is_set()
 
 
@@ -80,8 +113,8 @@ async def test_what_is_no_list_of_agents_starts_nothing(twin: Twin, store: Store
 
 async def test_only_the_namespaces_that_are_served_are_compared(twin: Twin, store: Store) -> None:
     """Of others the process may know nothing."""
-    store.put_agent(raw_agent("a"))
-    store.put_agent(raw_agent("b", metadata={"namespace": "other"}))
+    store.put_subject(AGENT, raw_agent("a"))
+    store.put_subject(AGENT, raw_agent("b", metadata={"namespace": "other"}))
     sweeper = Sweeper(gateway=twin, store=store, namespaces=("default",))
 
     async with sweeping(sweeper):
@@ -92,7 +125,7 @@ async def test_only_the_namespaces_that_are_served_are_compared(twin: Twin, stor
 
 async def test_a_server_that_is_away_is_asked_again(twin: Twin, store: Store) -> None:
     """The comparison is owed until it was made."""
-    store.put_agent(raw_agent("a"))
+    store.put_subject(AGENT, raw_agent("a"))
     twin.outages.append(Unreachable("no answer"))
     sweeper = Sweeper(gateway=twin, store=store, namespaces=())
 
@@ -104,10 +137,12 @@ async def test_a_server_that_is_away_is_asked_again(twin: Twin, store: Store) ->
 
 
 async def told(store: Store, kind: str | None, raw: dict[str, Any]) -> None:
-    """Call the handler that is registered for Agents, as kopf would."""
+    """Call the handler that is registered for the kind of the object, as kopf would."""
     sweeper = Sweeper(gateway=Twin(), store=store, namespaces=())
     registry = frame.handlers(store, sweeper, frame.settings())
-    (handler,) = registry._watching.get_all_handlers()
+    plural = f"{raw['kind'].lower()}s"
+    handlers = registry._watching.get_all_handlers()
+    (handler,) = (one for one in handlers if getattr(one.fn, "__name__", "") == plural)
     call = cast("Callable[..., Any]", handler.fn)
     await call(event={"type": kind, "object": raw})
 
@@ -119,7 +154,7 @@ async def test_an_agent_that_is_listed_made_or_changed_is_known(
     """All three are the same news."""
     await told(store, kind, raw_agent("a"))
 
-    assert store.agents[Key("default", "a")].version == 1
+    assert store.subjects(AGENT)[Key("default", "a")].version == 1
 
 
 async def test_an_agent_that_is_deleted_is_forgotten(store: Store) -> None:
@@ -128,7 +163,18 @@ async def test_an_agent_that_is_deleted_is_forgotten(store: Store) -> None:
 
     await told(store, "DELETED", raw_agent("a", metadata={"resourceVersion": "2"}))
 
-    assert store.agents == {}
+    assert store.subjects(AGENT) == {}
+
+
+async def test_upgrades_are_told_as_agents_are(store: Store) -> None:
+    """By a handler of their own."""
+    await told(store, "ADDED", raw_upgrade("u"))
+    known = set(store.upgrades(Key("default", "greeter")))
+
+    await told(store, "DELETED", raw_upgrade("u", metadata={"resourceVersion": "2"}))
+
+    assert known == {"u"}
+    assert store.upgrades(Key("default", "greeter")) == {}
 
 
 def test_kopf_writes_nothing_of_its_own() -> None:
