@@ -31,6 +31,9 @@ from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
 DRAIN_TIMEOUT: Final = timedelta(seconds=30)
 """How long a pod may finish its work when its revision does not say; Kubernetes' own default."""
 
+LOOK_AGAIN: Final = timedelta(seconds=1)
+"""When to look at pods again that were just marked; not at once, since a mark may be refused."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sized:
@@ -58,8 +61,9 @@ def sized(
         shrinking = _shrink(seen, view, size, revisions, settle=settle, now=now)
         result[view.revision] = shrinking.size
         intents += _writes(seen, view, shrinking)
-        if any(mark.released for mark in shrinking.mark.values()):
-            times.append(now)
+        if shrinking.mark:
+            # Nobody tells us of our own marks, and what follows from them is not known before.
+            times.append(now + LOOK_AGAIN)
         if shrinking.wake_at is not None:
             times.append(shrinking.wake_at)
     return Sized(sizes=result, intents=tuple(intents), wake_at=min(times, default=None))

@@ -8,7 +8,7 @@ new version takes over or when one that has taken over is taken back.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agentherd.api import (
@@ -118,6 +118,9 @@ def run(
     else:
         serving = _serving(facts, seen, stable, old)
         move = advance(facts)
+    if serving != stable:
+        # Nobody tells us what we have just written ourselves, and it is what the next move is for.
+        move = replace(move, wake_at=now)
     return Run(
         governing=governing,
         course=way,
