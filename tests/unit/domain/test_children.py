@@ -15,8 +15,8 @@ from agentherd.domain.revision import revision_of
 def made_of(one: Agent) -> list[dict[str, Any]]:
     revision = revision_of(one.spec)
     made = [
-        children.service(one),
-        children.service_account(one),
+        children.service(one, revision, selected=None),
+        children.service_account(one, revision),
         children.config_map(one, revision),
         children.controller_revision(one, revision, 7),
         children.replica_set(one, revision),
@@ -86,17 +86,49 @@ def test_a_template_without_ports_has_no_service() -> None:
     """A Service without ports cannot exist."""
     template = {"spec": {"containers": [{"name": "a", "image": "a"}]}}
 
-    assert children.service(agent(template=template)) is None
+    one = agent(template=template)
+
+    assert children.service(one, revision_of(one.spec), selected=None) is None
+    assert children.revision_service(one, revision_of(one.spec)) is None
 
 
-def test_the_service_sends_to_all_pods_of_the_agent() -> None:
-    """Whatever their revision: during a rollout the old ones serve."""
-    assert BY_KIND["Service"]["spec"]["selector"] == {"agentherd.dev/agent": "greeter"}
+def selector_of(manifest: dict[str, Any] | None) -> dict[str, str]:
+    assert manifest is not None
+    selector: dict[str, str] = manifest["spec"]["selector"]
+    return selector
+
+
+def test_the_service_sends_to_all_pods_of_the_agent_that_are_in_traffic() -> None:
+    """Whatever their revision, as long as none is selected."""
+    assert selector_of(BY_KIND["Service"]) == {
+        "agentherd.dev/agent": "greeter",
+        "agentherd.dev/traffic": "on",
+    }
+
+
+def test_the_service_sends_to_the_revision_that_is_selected_alone() -> None:
+    """An upgrade gives the other one a Service of its own."""
+    revision = revision_of(FULL.spec)
+
+    selected = selector_of(children.service(FULL, revision, selected="0123456789"))
+    own = selector_of(children.revision_service(FULL, revision))
+
+    assert selected["agentherd.dev/revision"] == "0123456789"
+    assert own.items() >= {**selected, "agentherd.dev/revision": REVISION}.items()
+
+
+def test_a_pod_that_is_out_of_traffic_is_selected_by_no_service() -> None:
+    """Setting one label drains it, whichever Service has sent to it."""
+    made = children.revision_service(FULL, revision_of(FULL.spec))
+
+    assert selector_of(made)["agentherd.dev/traffic"] == "on"
+    assert selector_of(BY_KIND["Service"])["agentherd.dev/traffic"] == "on"
 
 
 def test_in_maintenance_the_service_sends_to_nobody() -> None:
     """Pods run on; the selector asks for a label that none has."""
-    service = children.service(agent(operatingMode="Maintenance"))
+    one = agent(operatingMode="Maintenance")
+    service = children.service(one, revision_of(one.spec), selected=None)
     pod_labels = BY_KIND["ReplicaSet"]["spec"]["template"]["metadata"]["labels"]
 
     assert service is not None
@@ -107,7 +139,9 @@ def test_a_template_with_an_account_gets_no_other() -> None:
     """Who names one takes care of it."""
     template = {"spec": {"containers": [{"name": "a", "image": "a"}], "serviceAccountName": "mine"}}
 
-    assert children.service_account(agent(template=template)) is None
+    one = agent(template=template)
+
+    assert children.service_account(one, revision_of(one.spec)) is None
 
 
 def test_the_account_mounts_no_token() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.twin.samples import NOON, facts
+from tests.twin.samples import NOON
+from tests.unit.domain.samples import phase_facts as facts
 
 from agentherd.api import Condition, OperatingMode, Phase
 from agentherd.domain.conditions import conditions, not_understood, unmanaged

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.twin.samples import NOON, agent, pod_view, set_view
+from tests.unit.domain.samples import kept
 
 from agentherd.api import Phase
 from agentherd.domain.decide import decide
@@ -131,9 +132,11 @@ def test_the_account_stays_while_another_revision_runs_on_it() -> None:
     after = agent(template=template() | {"spec": template()["spec"] | {"serviceAccountName": "x"}})
     view = set_view(stable, wanted=1, replicas=1, ready=1, available=1)
     account = pod_view("agentherd-greeter")
+    record = kept(before)
     seen = AgentObservation(
         agent=after.model_copy(update={"status": status}),
         replica_sets={view.name: view},
+        revisions={record.name: record},
         service_accounts={account.name: account},
     )
 

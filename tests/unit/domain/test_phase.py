@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.twin.samples import NOON, facts
+from tests.twin.samples import NOON
+from tests.unit.domain.samples import phase_facts as facts
 
 from agentherd.api import OperatingMode, Phase
 from agentherd.domain import phase
@@ -38,6 +39,7 @@ def test_the_order_of_the_rules_is_the_specification() -> None:
         "in_maintenance",
         "waiting",
         "scaled_to_zero",
+        "upgrading",
         "complete",
         "faulty",
         "failed_before",
@@ -94,6 +96,36 @@ def test_scaled_to_zero_is_idle() -> None:
     verdict = judge(facts(wanted=0))
 
     assert (verdict.phase, verdict.done) == (Phase.IDLE, True)
+
+
+ROLLING = Fault(Reason.ROLLING_OUT, "upgrade greeter-2 Progressing")
+HELD = Fault(Reason.ROLLED_BACK, "upgrade greeter-2 was rolled back")
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "serving", "complete", "expected"),
+    [
+        (ROLLING, 1, True, (Phase.DEPLOYING, Reason.ROLLING_OUT)),
+        (ROLLING, 0, False, (Phase.DEPLOYING, Reason.STARTING)),
+        (HELD, 2, True, (Phase.ONLINE, Reason.ROLLED_BACK)),
+        (HELD, 1, False, (Phase.DEPLOYING, Reason.ROLLING_OUT)),
+    ],
+    ids=["runs", "runs, nobody serves", "rolled back", "rolled back, a pod is missing"],
+)
+def test_upgrading_is_told_while_the_old_version_serves(
+    upgrade: Fault, serving: int, complete: bool, expected: tuple[Phase, Reason]
+) -> None:
+    """An Agent left behind its spec is Online and says why; it is never as its spec wants it."""
+    verdict = judge(facts(upgrade=upgrade, serving=serving, complete=complete))
+
+    assert (verdict.phase, verdict.reason) == expected
+    assert not verdict.done
+
+
+def test_an_upgrade_has_a_deadline_of_its_own() -> None:
+    """That of the Agent is for its first version."""
+    assert facts(upgrade=ROLLING).deadline_at is None
+    assert facts().deadline_at is not None
 
 
 def test_complete_is_online() -> None:

@@ -6,9 +6,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.twin.samples import NOON
 
-from agentherd.domain.kinds import AGENT, POD, SERVICE, Key, companion_name, revision_name
-from agentherd.domain.plan import Apply, Delete, Emit, Plan, Ref, Scale, Stage, WriteStatus, digest
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    HTTP_ROUTE,
+    POD,
+    SERVICE,
+    Key,
+    companion_name,
+    revision_name,
+)
+from agentherd.domain.plan import (
+    Apply,
+    Create,
+    Delete,
+    Emit,
+    Identity,
+    Merge,
+    Plan,
+    Ref,
+    Scale,
+    Stage,
+    WriteStatus,
+    digest,
+)
 from agentherd.domain.reasons import Reason
+
+GREETER = Identity(kind=AGENT, name="greeter", uid="u")
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -21,13 +45,17 @@ def test_traffic_comes_first_and_events_last() -> None:
     """Nobody is sent to pods that are about to change; news come after what they tell."""
     manifest = {"metadata": {"name": "greeter"}}
     intents = [
-        Emit(reason=Reason.STARTING, message="", warning=False, at=NOON),
+        Emit(target=GREETER, reason=Reason.STARTING, message="", warning=False, at=NOON),
         Scale(kind=POD, name="x", uid="u", replicas=1),
-        WriteStatus(status={}, urgent=True),
+        WriteStatus(target=GREETER, status={}, urgent=True),
+        Create(kind=AGENT_UPGRADE, manifest=manifest),
+        Merge(kind=HTTP_ROUTE, name="x", uid="u", patch={}, stage=Stage.TRAFFIC),
         Apply(stage=Stage.TRAFFIC, kind=SERVICE, manifest=manifest, digest=""),
     ]
 
-    assert [type(i) for i in Plan.of(intents).intents] == [Apply, WriteStatus, Scale, Emit]
+    ordered = [type(i) for i in Plan.of(intents).intents]
+
+    assert ordered == [Merge, Apply, Create, WriteStatus, Scale, Emit]
 
 
 def test_intents_of_one_stage_keep_their_order() -> None:

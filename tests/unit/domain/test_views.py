@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.twin.samples import NOON
 
-from agentherd.domain.kinds import CONTROLLER_REVISION, POD, REPLICA_SET, SERVICE
+from agentherd.domain.drain import RELEASED_COST
 from agentherd.domain.reasons import Reason
-from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView, last_writer, view
+from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView, last_writer
 
 OWNER = {"uid": "uid-of-greeter", "controller": True}
 
@@ -155,19 +156,36 @@ def test_a_pod_tells_readiness_age_config_and_fault() -> None:
     assert pod.fault is not None
 
 
+def test_a_revision_tells_its_number_and_content() -> None:
+    """The content is what a rollback needs; it is kept as it was written."""
+    data = {"template": {"spec": {"containers": [{"name": "a", "image": "ä"}]}}, "version": "1.0.0"}
+
+    seen = RevisionView.of(raw(revision=3, data=data))
+
+    assert (seen.revision, seen.number, seen.data) == ("1", 3, data)
+
+
 @pytest.mark.parametrize(
-    ("kind", "fields", "expected"),
+    ("labels", "annotations", "expected"),
     [
-        (CONTROLLER_REVISION, {"revision": 3}, RevisionView),
-        (POD, {}, PodView),
-        (REPLICA_SET, {"spec": {}}, ReplicaSetView),
-        (SERVICE, {}, Child),
+        ({"agentherd.dev/traffic": "on"}, {}, (True, None, False)),
+        (
+            {"agentherd.dev/traffic": "off"},
+            {"agentherd.dev/draining-since": "2026-11-21T12:00:00Z"},
+            (False, NOON, False),
+        ),
+        ({}, {"agentherd.dev/draining-since": "since lunch"}, (False, None, False)),
+        ({}, {"controller.kubernetes.io/pod-deletion-cost": RELEASED_COST}, (False, None, True)),
     ],
-    ids=lambda value: getattr(value, "name", ""),
+    ids=["serves", "drains", "somebody's words", "released"],
 )
-def test_every_kind_has_its_view(kind: Any, fields: dict[str, Any], expected: type[Child]) -> None:
-    """Kinds of which nothing more is asked are plain children."""
-    assert type(view(kind, raw(**fields))) is expected
+def test_a_pod_tells_whether_it_is_in_traffic(
+    labels: dict[str, str], annotations: dict[str, str], expected: tuple[Any, ...]
+) -> None:
+    """And since when it drains, so that no process has to remember."""
+    pod = PodView.of(raw(metadata={"labels": labels, "annotations": annotations}))
+
+    assert (pod.in_traffic, pod.draining_since, pod.released) == expected
 
 
 def test_a_finished_pod_that_is_being_deleted_still_counts() -> None:
