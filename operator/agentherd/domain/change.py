@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from agentherd.api import AgentSpec, AgentUpgrade, Change, UpgradePhase
+from agentherd.domain.errors import InvalidTemplate
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, revision_of
+from agentherd.domain.template import check
 
 ENDED: Final = frozenset(
     {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
@@ -122,7 +124,7 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
     upgrade = each.upgrade
     if each.unreadable:
         return Objection(Reason.NOT_UNDERSTOOD, f"this operator cannot read {each.unreadable}")
-    change = upgrade.spec.to
+    spec, change = seen.agent.spec, upgrade.spec.to
     if (
         change is not None
         and change.revision is not None
@@ -133,6 +135,8 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
             f"{seen.agent.metadata.name} has no revision {change.revision}; "
             "kubectl get controllerrevisions lists those that are kept",
         )
+    if change is not None and (complaint := _complaint(changed_spec(spec, change).template)):
+        return Objection(Reason.INVALID_TEMPLATE, complaint)
     if lower := _downgrade(seen, upgrade):
         return lower
     if upgrade.spec.rollback is not None and upgrade.spec.rollback.requested:
@@ -165,7 +169,7 @@ def changed_spec(spec: AgentSpec, change: Change) -> AgentSpec:
     if change.config is not None:
         update["config"] = change.config
     template = spec.template if change.template is None else merged(spec.template, change.template)
-    if change.image is not None:
+    if change.image is not None and _complaint(template) is None:
         first, *others = template["spec"]["containers"]
         containers = [{**first, "image": change.image}, *others]
         template = {**template, "spec": {**template["spec"], "containers": containers}}
@@ -242,6 +246,15 @@ def _goal(
     if change.revision is not None:
         return revision_named(seen, change.revision, asked) or asked
     return revision_of(changed_spec(seen.agent.spec, change))
+
+
+def _complaint(template: Mapping[str, Any]) -> str | None:
+    """What is wrong with the shape of a template that a merge patch has made."""
+    try:
+        check(template)
+    except InvalidTemplate as error:
+        return str(error)
+    return None
 
 
 def _downgrade(seen: AgentObservation, upgrade: AgentUpgrade) -> Objection | None:

@@ -40,7 +40,14 @@ def check(template: Mapping[str, Any]) -> None:
     Raises:
         InvalidTemplate: something else stands where a list of objects or an object belongs.
     """
-    pod = template["spec"]
+    pod, metadata = template.get("spec"), template.get("metadata") or {}
+    if not isinstance(pod, Mapping):
+        raise InvalidTemplate("spec.template.spec must be an object")
+    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("labels") or {}, Mapping):
+        raise InvalidTemplate("spec.template.metadata and its labels must be objects")
+    _objects(pod.get("containers"), "spec.containers")
+    if not pod.get("containers"):
+        raise InvalidTemplate("spec.template.spec.containers must have a container")
     _objects(pod.get("volumes"), "spec.volumes")
     for number, container in enumerate(pod["containers"]):
         where = f"spec.containers[{number}]"
@@ -110,7 +117,14 @@ def pod_template(agent: str, revision: Revision) -> dict[str, Any]:
 
 
 def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The Service ports of a template: one for each distinct containerPort, named as there."""
+    """The Service ports of a template: one for each distinct containerPort, named as there.
+
+    One that is malformed has none; that it is so is told by `check`.
+    """
+    try:
+        check(template)
+    except InvalidTemplate:
+        return []
     ports: dict[tuple[int, str], dict[str, Any]] = {}
     for container in template["spec"]["containers"]:
         for port in container.get("ports") or ():

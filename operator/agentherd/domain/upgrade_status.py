@@ -167,7 +167,13 @@ _BY_ITSELF: Final = frozenset(
     {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
 )
 _STUCK: Final = frozenset(
-    {Reason.REVISION_NOT_FOUND, Reason.DOWNGRADE, Reason.NOT_UNDERSTOOD, Reason.TARGET_NOT_FOUND}
+    {
+        Reason.DOWNGRADE,
+        Reason.INVALID_TEMPLATE,
+        Reason.NOT_UNDERSTOOD,
+        Reason.REVISION_NOT_FOUND,
+        Reason.TARGET_NOT_FOUND,
+    }
 )
 
 
