@@ -77,7 +77,7 @@ def not_understood(
 
 def _available(facts: Facts, verdict: Verdict) -> Said:
     if facts.mode is OperatingMode.RUNNING and facts.serving:
-        share = f"{facts.serving} of {facts.wanted} wanted pods are available"
+        share = f"{min(facts.serving, facts.wanted)} of {facts.wanted} wanted pods are available"
         return ("Available", "True", Reason.ALL_AVAILABLE, share)
     if facts.mode is OperatingMode.MAINTENANCE:
         return ("Available", "False", Reason.MAINTENANCE, verdict.message)

@@ -1,0 +1,146 @@
+"""The situation of an Agent: the facts on which its phase depends, gathered from what is seen.
+
+What is looked at is the revision that serves, or the first one that is to. Troubles of a new
+version are its upgrade's to tell, as long as the old one serves.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from agentherd.api import AgentStatus, UpgradePhase
+from agentherd.domain import children
+from agentherd.domain.change import (
+    Choice,
+)
+from agentherd.domain.errors import InvalidTemplate, TemplateConflict
+from agentherd.domain.faults import Fault
+from agentherd.domain.kinds import REPLICA_SET
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.phase import Facts
+from agentherd.domain.plan import (
+    Failure,
+)
+from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import Revision
+from agentherd.domain.rollout import is_complete
+from agentherd.domain.run import Run, fault_of, is_made_of
+from agentherd.domain.template import check
+
+
+def facts_of(
+    seen: AgentObservation,
+    choice: Choice,
+    under_way: Run | None,
+    *,
+    stable: str | None,
+    waiting_for: tuple[str, ...],
+    failure: Failure | None,
+    now: datetime,
+) -> Facts:
+    """What the phase depends on: the revision that serves, or the first one that is to."""
+    spec, status = seen.agent.spec, seen.agent.status
+    judged = stable or choice.goal.hash
+    sets = {view.revision: view for view in seen.sets()}
+    view = sets.get(judged)
+    return Facts(
+        mode=spec.operating_mode,
+        mode_reason=spec.operating_mode_reason,
+        wanted=seen.wanted,
+        pods=sum(not pod.finished for pod in seen.pods.values()),
+        serving=sum(each.available for each in sets.values()),
+        available=view.available if view else 0,
+        complete=is_complete(view, seen.wanted),
+        settled=status.stable_revision == judged,
+        observed=status.observed_generation == seen.generation,
+        waiting_for=waiting_for,
+        fault=fault_of(seen, judged),
+        failure=failure,
+        error=_last_error(status),
+        upgrade=_account(seen, choice, under_way, stable),
+        phase=status.phase,
+        since=_progress_since(status, target=judged, now=now),
+        deadline=timedelta(seconds=spec.progress_deadline_seconds),
+        now=now,
+    )
+
+
+def _account(
+    seen: AgentObservation, choice: Choice, under_way: Run | None, stable: str | None
+) -> Fault | None:
+    """What the Agent has to say of its upgrade: that it runs, or why its spec is not followed."""
+    if stable is None or not seen.wanted:
+        return None
+    if choice.make:
+        return Fault(Reason.ROLLING_OUT, f"upgrade {choice.name} is made")
+    if under_way is not None and under_way.status.phase not in _OVER:
+        what = f"upgrade {choice.name} {under_way.status.phase}: {under_way.move.message}"
+        return Fault(Reason.ROLLING_OUT, what)
+    if choice.asked.hash == stable:
+        return None
+    if under_way is not None and (record := under_way.status.rollback) is not None:
+        return Fault(
+            Reason.ROLLED_BACK,
+            f"upgrade {choice.name} was rolled back ({record.trigger}: {record.reason}); revision "
+            f"{stable} serves. Change the spec, or raise spec.attempt of the upgrade",
+        )
+    governing = seen.upgrades.get(choice.name or "")
+    if governing is not None:
+        return Fault(Reason.ROLLING_OUT, f"upgrade {choice.name} has not begun")
+    return Fault(
+        Reason.UPGRADE_DELETED,
+        f"the upgrade to revision {choice.asked.hash} was deleted; revision {stable} serves. "
+        "Change the spec, or create an AgentUpgrade without spec.to",
+    )
+
+
+_OVER: Final = frozenset({UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK})
+
+
+def _progress_since(status: AgentStatus, *, target: str, now: datetime) -> datetime | None:
+    """When the attempt that is under way began: with its revision, after any waiting."""
+    waited = any(c.reason == Reason.WAITING_FOR_DEPENDENCIES for c in status.conditions)
+    if waited or (status.stable_revision is None and status.target_revision not in {None, target}):
+        return now
+    return status.progress_since or status.phase_since
+
+
+def _last_error(status: AgentStatus) -> Fault | None:
+    error = status.last_error
+    if error is None or error.reason not in _REASONS:
+        return None
+    return Fault(Reason(error.reason), error.message)
+
+
+_REASONS = frozenset(Reason)
+
+
+def failure_of(
+    seen: AgentObservation, choice: Choice, stable: str | None, now: datetime
+) -> Failure | None:
+    """The failure to tell of the Agent: that of its pods if there is one, else any.
+
+    What is refused of a new version is its upgrade's to tell.
+    """
+    judged = choice.goal if stable is None else None
+    if judged is not None and (found := malformed(seen, judged, now)) is not None:
+        return found
+    name = seen.agent.metadata.name
+    others = {choice.goal.hash, choice.asked.hash} - {stable} if stable else set()
+    ordered = sorted(seen.failures.items(), key=lambda item: (item[0][0] != REPLICA_SET.name, item))
+    return next(
+        (f for ref, f in ordered if not any(is_made_of(ref, name, each) for each in others)), None
+    )
+
+
+def malformed(seen: AgentObservation, revision: Revision, now: datetime) -> Failure | None:
+    """Why no pods can be made of a revision, found without asking the API server."""
+    try:
+        check(revision.template)
+        children.replica_set(seen.agent, revision)
+    except (InvalidTemplate, TemplateConflict) as error:
+        return Failure(
+            reason=error.reason, message=str(error), generation=seen.generation, retry_at=now
+        )
+    return None
