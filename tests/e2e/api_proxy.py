@@ -2,7 +2,7 @@
 
 It speaks plain HTTP to the operator and uses the test's own credentials towards the API server,
 so that it can answer a watch itself: a server whose history was compacted is one that answers
-410. Everything else passes through as it is.
+410. Everything else passes through as it is. It listens where the operator runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import aiohttp
 from aiohttp import web
 from kubernetes import client, config
+from tests.e2e.network import LOOPBACK, cluster_network
 from yarl import URL
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class ApiProxy:
         """Serve, and write the kubeconfig."""
         self._thread.start()
         self._do(self._start())
-        cluster = {"server": f"http://127.0.0.1:{self._port}"}
+        cluster = {"server": f"http://{LOOPBACK}:{self._port}"}
         written = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -107,9 +108,10 @@ class ApiProxy:
         await self._session.close()
 
     async def _listen(self) -> None:
-        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+        listening = cluster_network().listen(self._port)
+        self._port = listening.getsockname()[1]
+        self._site = web.SockSite(self._runner, listening)
         await self._site.start()
-        self._port = self._runner.addresses[0][1]
 
     async def _cut(self) -> None:
         if self._site in self._runner.sites:

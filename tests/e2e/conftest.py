@@ -25,13 +25,13 @@ from tests.e2e.operator_process import ROOT, Operator
 from tests.e2e.sample import IMAGE
 from tests.e2e.world import World, condition_status
 
-CRD: Final = ROOT / "crds" / "agentherd.dev_agents.yaml"
+CRDS: Final = ROOT / "crds"
 SESSION_LABEL: Final = "agentherd.dev/e2e-session"
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The development cluster with the CRD as it is in the tree, and the sample agent's image."""
+    """The development cluster with the CRDs as they are in the tree, and the sample's image."""
     found = Cluster(_kubeconfig())
     try:
         with _alone(tmp_path_factory):
@@ -146,18 +146,19 @@ def _alone(factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def _prepare(cluster: Cluster) -> None:
-    """Apply the CRD and see that nothing stands in the way. Doing it twice changes nothing."""
+    """Apply the CRDs and see that nothing stands in the way. Doing it twice changes nothing."""
     installed = cluster.get("Deployment", "agentherd", namespace="agentherd")
     if installed and installed["spec"]["replicas"]:
         pytest.fail("an installed operator would do the tests' work; scale it to 0", pytrace=False)
-    manifest: Object = yaml.safe_load(CRD.read_text())
-    cluster.apply(manifest, manager="e2e", force=True)
-    cluster.wait_until(
-        "CustomResourceDefinition",
-        manifest["metadata"]["name"],
-        lambda crd: crd is not None and condition_status(crd, "Established") == "True",
-        within=30,
-    )
+    for file in sorted(CRDS.glob("agentherd.dev_*.yaml")):
+        manifest: Object = yaml.safe_load(file.read_text())
+        cluster.apply(manifest, manager="e2e", force=True)
+        cluster.wait_until(
+            "CustomResourceDefinition",
+            manifest["metadata"]["name"],
+            lambda crd: crd is not None and condition_status(crd, "Established") == "True",
+            within=30,
+        )
     try:
         cluster.wait_until_all("Node", lambda nodes: any(map(_has_image, nodes)), within=30)
     except AssertionError:

@@ -7,26 +7,25 @@ log and its exit code.
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.e2e.network import LOOPBACK, cluster_network
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN: Final = 30.0
 STOPPED_WITHIN: Final = 10.0
 LOOK_EVERY: Final = 0.05
-
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+ANSWERED_WITHIN: Final = 5.0
 
 
 class Operator:
@@ -36,6 +35,7 @@ class Operator:
         self.log = log
         self._namespace = namespace
         self._environment = os.environ | ({"KUBECONFIG": kubeconfig} if kubeconfig else {})
+        self._network = cluster_network()
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
@@ -51,10 +51,11 @@ class Operator:
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         assert not self.running
-        self._port = _free_port()
+        self._port = self._network.free_port()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_program(), "run", *self._options()],
+                # The words that enter become the program, so the process is the operator itself.
+                [*self._network.enter, *_program(), "run", *self._options()],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -87,14 +88,15 @@ class Operator:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of an answer of its endpoints; status 0 without one."""
-        try:
-            with _DIRECT.open(f"http://127.0.0.1:{self._port}{path}", timeout=5) as response:
+        connection = http.client.HTTPConnection(LOOPBACK, self._port)
+        with closing(connection):
+            try:
+                connection.sock = self._network.connect(self._port, timeout=ANSWERED_WITHIN)
+                connection.request("GET", path)
+                response = connection.getresponse()
                 return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-            return 0, str(error)
+            except (OSError, http.client.HTTPException) as error:
+                return 0, str(error)
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of all samples with that name and these labels."""
@@ -162,7 +164,7 @@ class Operator:
         return [
             f"--namespace={self._namespace}",
             f"--lease-namespace={self._namespace}",
-            "--http-host=127.0.0.1",
+            f"--http-host={LOOPBACK}",
             f"--http-port={self._port}",
         ]
 
@@ -171,9 +173,3 @@ def _program() -> list[str]:
     if os.environ.get("AGENTHERD_E2E_COVERAGE") == "1":
         return [sys.executable, "-m", "coverage", "run", "-p", "-m", "agentherd"]
     return [sys.executable, "-m", "agentherd"]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -6,11 +6,19 @@ from typing import Any, Final
 
 IMAGE: Final = "localhost/agentherd/sample-agent:dev"
 
+QUICKLY: Final[dict[str, Any]] = {
+    "type": "BlueGreen",
+    "scaleDownDelaySeconds": 0,
+    "abortScaleDownDelaySeconds": 0,
+}
+"""An upgrade policy without steps and pauses, for tests that are about something else."""
+
 
 def agent(name: str, *, container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     """An Agent; `spec` as in the API, None removes a field, `container` adds to its container."""
     wanted = {
         "health": {"http": {"port": "http"}, "intervalSeconds": 1, "failureThreshold": 1},
+        "upgradePolicy": QUICKLY,
         "template": template(**(container or {})),
         **spec,
     }

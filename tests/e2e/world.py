@@ -135,10 +135,20 @@ class World:
         (pod,) = self.pods(agent)
         return pod
 
+    def upgrades(self, agent: str) -> list[Object]:
+        """The upgrades of an Agent, whoever made them, oldest first."""
+        found = self.cluster.moment("AgentUpgrade", namespace=self.namespace).items
+        own = [item for item in found if item["spec"]["targetRef"]["name"] == agent]
+        return sorted(own, key=lambda item: str(item["metadata"]["creationTimestamp"]))
+
+    def upgrade(self, name: str) -> Object:
+        """An upgrade, which has to be there."""
+        return self.get("AgentUpgrade", name)
+
     def everything(self, agent: str) -> list[Object]:
-        """The Agent and all its children."""
+        """The Agent, its upgrades and all its children."""
         found = [child for kind in CHILD_KINDS for child in self.children(agent, kind)]
-        return [self.get("Agent", agent), *found]
+        return [self.get("Agent", agent), *self.upgrades(agent), *found]
 
     def events(self, agent: str) -> list[Object]:
         """The Events about an Agent."""
@@ -233,22 +243,31 @@ class World:
         """Wait until the Agent is as its spec wants it."""
         return self.wait_for_condition(name, "Ready", "True", within=within)
 
+    def wait_upgrade(self, name: str, phase: str, *, within: float = START) -> Object:
+        """Wait until an upgrade is in a phase that was decided for its present spec."""
+        return self.wait_until(
+            "AgentUpgrade",
+            name,
+            lambda seen: observed(seen) and seen["status"].get("phase") == phase,
+            within=within,
+        )
+
     def describe(self) -> str:
         """What is there, for a person who wonders why a test failed."""
         return "\n".join(
             self.kubectl(*words).out
             for words in (
-                ("get", "agents,replicasets,pods", "-o", "wide"),
+                ("get", "agents,agentupgrades,replicasets,pods", "-o", "wide"),
                 ("get", "events", "--sort-by=.metadata.creationTimestamp"),
-                ("get", "agents", "-o", "yaml"),
+                ("get", "agents,agentupgrades", "-o", "yaml"),
             )
         )
 
 
-def observed(agent: Object) -> bool:
+def observed(found: Object) -> bool:
     """Whether the status was decided for the spec as it stands."""
-    status: Object = agent.get("status", {})
-    return bool(status.get("observedGeneration") == agent["metadata"]["generation"])
+    status: Object = found.get("status", {})
+    return bool(status.get("observedGeneration") == found["metadata"]["generation"])
 
 
 def condition(found: Object, kind: str) -> Object | None:
