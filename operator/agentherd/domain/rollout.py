@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Final
 
 from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
 from agentherd.domain.strategy import Course, canary_size, rolling_sizes
@@ -46,13 +47,21 @@ def upgrade_sizes(
     if status is None or course is None or not wanted:
         return sizes
     other = status.to_revision if status.to_revision != stable else status.from_revision
-    if other is None:
+    if other is None or other == stable:
         return sizes
     there = views[other].wanted if other in views else 0
+    old = views.get(stable)
     match status.phase:
+        case _ if status.phase in _MOVING and status.to_revision == stable:
+            sizes[other] = min(there, wanted)  # it has taken over just now
         case UpgradePhase.PROGRESSING | UpgradePhase.PAUSED | UpgradePhase.PROMOTING:
-            if course.type is StrategyType.ROLLING_UPDATE and status.steps == 0:
-                old = views.get(stable)
+            by_pod = course.type is StrategyType.ROLLING_UPDATE and status.steps == 0
+            if by_pod and status.phase is UpgradePhase.PAUSED:
+                sizes[other] = min(there, wanted)
+                sizes[stable] = wanted - sizes[other]
+            elif by_pod and not there and (old is None or old.wanted < wanted):
+                sizes[other] = 0  # an Agent that was stopped wakes up with what has proved itself
+            elif by_pod:
                 sizes[stable], sizes[other] = rolling_sizes(
                     wanted=wanted,
                     old_size=_lasting(old),
@@ -60,7 +69,7 @@ def upgrade_sizes(
                     new_available=views[other].available if other in views else 0,
                     max_surge=course.max_surge,
                 )
-            elif status.step and status.phase is not UpgradePhase.PROMOTING:
+            elif status.step and course.steps and status.phase is not UpgradePhase.PROMOTING:
                 step = course.steps[min(status.step, len(course.steps)) - 1]
                 sizes[other] = canary_size(step, wanted=wanted, by_gateway=by_gateway)
             else:
@@ -72,6 +81,9 @@ def upgrade_sizes(
             ends = kept_until(status, course)
             sizes[other] = min(there, wanted) if ends is not None and now < ends else 0
     return sizes
+
+
+_MOVING: Final = frozenset({UpgradePhase.PROGRESSING, UpgradePhase.PAUSED, UpgradePhase.PROMOTING})
 
 
 def kept_until(status: AgentUpgradeStatus, course: Course) -> datetime | None:

@@ -1,29 +1,38 @@
-"""The new revision surges to full size; the old one serves until it is there."""
+"""How many pods each revision has: the stable one all that are wanted, an upgrade's on top."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.twin.samples import set_view
+from tests.twin.samples import NOON, set_view
+from tests.unit.domain.samples import canary, course_of
 
-from agentherd.domain.rollout import Rollout, roll_out
+from agentherd.api import AgentUpgradeStatus, UpgradePhase
+from agentherd.domain.rollout import first_sizes, is_complete, kept_until, upgrade_sizes
+from agentherd.domain.strategy import Course
 from agentherd.domain.views import ReplicaSetView
 
 REVISIONS = ["new", "old", "older", "oldest"]
+MOVING = [UpgradePhase.PROGRESSING, UpgradePhase.PAUSED, UpgradePhase.PROMOTING]
+ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}
+STEPS = canary(5, 25, 50)
+ONE_BY_ONE = course_of(ROLLING)
 
 
 @st.composite
 def replica_sets(draw: st.DrawFn) -> list[ReplicaSetView]:
     found = []
     for revision in draw(st.lists(st.sampled_from(REVISIONS), unique=True)):
-        wanted = draw(st.integers(0, 5))
         replicas = draw(st.integers(0, 6))
         available = draw(st.integers(0, replicas))
         found.append(
             set_view(
                 revision,
-                wanted=wanted,
+                wanted=draw(st.integers(0, 5)),
                 replicas=replicas,
                 ready=available,
                 available=available,
@@ -33,98 +42,57 @@ def replica_sets(draw: st.DrawFn) -> list[ReplicaSetView]:
     return found
 
 
-situations = given(
-    sets=replica_sets(),
-    stable=st.none() | st.sampled_from(REVISIONS),
-    wanted=st.integers(0, 5),
-)
+def status(phase: UpgradePhase, **fields: Any) -> AgentUpgradeStatus:
+    known = {"phase": phase, "from_revision": "old", "to_revision": "new"}
+    return AgentUpgradeStatus().model_copy(update=known | fields)
 
 
-def target_new(sets: list[ReplicaSetView], *, stable: str | None, wanted: int) -> Rollout:
-    return roll_out(target="new", stable=stable, wanted=wanted, sets=sets)
+def sizes_of(
+    course: Course,
+    state: AgentUpgradeStatus | None,
+    *sets: ReplicaSetView,
+    stable: str = "old",
+    wanted: int = 4,
+    now: Any = NOON,
+) -> dict[str, int]:
+    found = upgrade_sizes(
+        stable=stable,
+        wanted=wanted,
+        status=state,
+        course=course,
+        by_gateway=True,
+        sets=sets,
+        now=now,
+    )
+    return dict(found)
 
 
-@situations
-def test_no_size_is_negative(sets: list[ReplicaSetView], stable: str | None, wanted: int) -> None:
-    """Whatever was seen, what is asked for is possible."""
-    assert all(size >= 0 for size in target_new(sets, stable=stable, wanted=wanted).sizes.values())
+# Before anything is stable
+
+first = given(sets=replica_sets(), wanted=st.integers(0, 5))
 
 
-@situations
-def test_every_revision_has_a_size(
-    sets: list[ReplicaSetView], stable: str | None, wanted: int
-) -> None:
+@first
+def test_at_first_every_revision_has_a_size(sets: list[ReplicaSetView], wanted: int) -> None:
     """Nothing that exists is forgotten, and the target is asked for in full."""
-    sizes = target_new(sets, stable=stable, wanted=wanted).sizes
+    sizes = first_sizes(target="new", wanted=wanted, sets=sets)
 
     assert set(sizes) == {"new"} | {view.revision for view in sets}
     assert sizes["new"] == wanted
 
 
-@situations
-def test_the_stable_revision_is_kept_until_the_target_is_complete(
-    sets: list[ReplicaSetView], stable: str | None, wanted: int
+@first
+def test_at_first_pods_are_never_removed_on_a_guess(
+    sets: list[ReplicaSetView], wanted: int
 ) -> None:
-    """A version that never starts costs nothing but the attempt."""
-    rollout = target_new(sets, stable=stable, wanted=wanted)
+    """What serves stays until the target is there, and what never served goes."""
+    sizes = first_sizes(target="new", wanted=wanted, sets=sets)
 
-    kept = next((view.wanted for view in sets if view.revision == stable), 0)
-    if not rollout.complete and kept and stable is not None:
-        assert rollout.sizes[stable] == wanted
-
-
-@situations
-def test_a_stable_revision_without_pods_is_not_started_again(
-    sets: list[ReplicaSetView], stable: str | None, wanted: int
-) -> None:
-    """An Agent that wakes up with a new version has nothing that could go on serving."""
-    rollout = target_new(sets, stable=stable, wanted=wanted)
-
+    there = any(is_complete(view, wanted) for view in sets if view.revision == "new")
     for view in sets:
-        if view.revision != "new" and not view.wanted:
-            assert rollout.sizes[view.revision] == 0
-
-
-@situations
-def test_pods_are_never_removed_on_a_guess(
-    sets: list[ReplicaSetView], stable: str | None, wanted: int
-) -> None:
-    """As long as it is not known which revision is stable, what serves stays, and nothing else."""
-    rollout = target_new(sets, stable=stable, wanted=wanted)
-
-    if not rollout.complete and wanted and stable not in {view.revision for view in sets}:
-        kept = {v.revision: min(v.wanted, v.available) for v in sets if v.revision != "new"}
-        assert {r: size for r, size in rollout.sizes.items() if r != "new"} == kept
-
-
-@situations
-def test_a_complete_target_is_all_there_is(
-    sets: list[ReplicaSetView], stable: str | None, wanted: int
-) -> None:
-    """Once it is there in full, everything else goes."""
-    rollout = target_new(sets, stable=stable, wanted=wanted)
-
-    if rollout.complete:
-        assert not any(size for revision, size in rollout.sizes.items() if revision != "new")
-
-
-@situations
-def test_nothing_wanted_means_no_pods_at_all(
-    sets: list[ReplicaSetView], stable: str | None, wanted: int
-) -> None:
-    """Suspended and Offline leave no revision running."""
-    assert not any(target_new(sets, stable=stable, wanted=0).sizes.values())
-
-
-@situations
-def test_serving_pods_of_all_revisions_are_counted(
-    sets: list[ReplicaSetView], stable: str | None, wanted: int
-) -> None:
-    """People are served by whichever revision is available."""
-    rollout = target_new(sets, stable=stable, wanted=wanted)
-
-    assert rollout.serving == sum(view.available for view in sets)
-    assert rollout.available == sum(v.available for v in sets if v.revision == "new")
+        if view.revision != "new":
+            serves = 0 if there or not wanted else min(view.wanted, view.available)
+            assert sizes[view.revision] == serves
 
 
 @pytest.mark.parametrize(
@@ -134,21 +102,167 @@ def test_serving_pods_of_all_revisions_are_counted(
         (set_view("new", available=1), False),
         (set_view("new", wanted=3), False),
         (set_view("new", current=False), False),
+        (None, False),
     ],
-    ids=["all available", "one missing", "not scaled yet", "status of an older spec"],
+    ids=["all available", "one missing", "not scaled yet", "status of an older spec", "none"],
 )
-def test_complete_means_seen_to_be_complete(view: ReplicaSetView, *, complete: bool) -> None:
+def test_complete_means_seen_to_be_complete(view: ReplicaSetView | None, *, complete: bool) -> None:
     """Old counts and half-done scaling do not pass for a finished rollout."""
-    assert target_new([view], stable="old", wanted=2).complete is complete
+    assert is_complete(view, 2) is complete
 
 
-def test_a_target_without_a_replica_set_is_not_complete() -> None:
-    """Not even when no pods are wanted of it."""
-    assert not target_new([set_view("old", wanted=0)], stable="old", wanted=0).complete
+# With a stable revision
+
+courses = st.sampled_from(
+    [STEPS, canary({"weight": 50, "replicas": 9}), course_of({"type": "BlueGreen"})]
+)
 
 
-def test_what_the_spec_moved_on_from_goes_at_once() -> None:
-    """Of three revisions the one in the middle is neither serving nor wanted."""
-    sets = [set_view("new", available=0), set_view("old", available=0), set_view("older")]
+@st.composite
+def states(draw: st.DrawFn) -> AgentUpgradeStatus:
+    phase = draw(st.sampled_from(UpgradePhase))
+    ended = draw(st.sampled_from([None, NOON]))
+    return status(phase, step=draw(st.integers(0, 1)), steps=1, finished_at=ended)
 
-    assert target_new(sets, stable="older", wanted=2).sizes == {"new": 2, "old": 0, "older": 2}
+
+situations = given(sets=replica_sets(), wanted=st.integers(0, 5), state=states(), course=courses)
+
+
+@situations
+def test_the_stable_revision_always_has_all_that_are_wanted(
+    sets: list[ReplicaSetView], wanted: int, state: AgentUpgradeStatus, course: Course
+) -> None:
+    """So it can take everything back at any moment."""
+    assert sizes_of(course, state, *sets, wanted=wanted)["old"] == wanted
+    assert sizes_of(course, state, *sets, wanted=wanted, stable="new")["new"] == wanted
+
+
+@situations
+def test_every_revision_has_a_size_that_is_possible(
+    sets: list[ReplicaSetView], wanted: int, state: AgentUpgradeStatus, course: Course
+) -> None:
+    """And those that have nothing to do with the upgrade have none."""
+    sizes = sizes_of(course, state, *sets, wanted=wanted)
+
+    assert set(sizes) >= {"old"} | {view.revision for view in sets}
+    assert all(size >= 0 for size in sizes.values())
+    assert not any(sizes.get(other) for other in ("older", "oldest"))
+    assert wanted or not any(sizes.values())
+
+
+@situations
+def test_an_upgrade_to_what_serves_takes_no_pod_away(
+    sets: list[ReplicaSetView], wanted: int, state: AgentUpgradeStatus, course: Course
+) -> None:
+    """As when an attempt is repeated that has succeeded."""
+    same = state.model_copy(update={"from_revision": "old", "to_revision": "old"})
+
+    assert sizes_of(course, same, *sets, wanted=wanted)["old"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("step", "phase", "pods"),
+    [
+        (1, UpgradePhase.PROGRESSING, 1),
+        (2, UpgradePhase.PROGRESSING, 1),
+        (3, UpgradePhase.PAUSED, 2),
+        (3, UpgradePhase.PROMOTING, 4),
+        (0, UpgradePhase.PROMOTING, 4),
+        (1, UpgradePhase.PENDING, 0),
+        (1, UpgradePhase.SUPERSEDED, 0),
+    ],
+)
+def test_the_new_version_gets_what_its_step_needs(
+    step: int, phase: UpgradePhase, pods: int
+) -> None:
+    """On top of all pods of the old one."""
+    sizes = sizes_of(STEPS, status(phase, step=step, steps=3), set_view("old", wanted=4))
+
+    assert sizes == {"old": 4} | ({"new": pods} if phase in MOVING else {})
+
+
+def test_the_new_version_keeps_its_pods_while_it_is_rolled_back() -> None:
+    """They finish what they have begun, and no new ones are started."""
+    sets = (set_view("old", wanted=4), set_view("new", wanted=2))
+
+    assert sizes_of(STEPS, status(UpgradePhase.ROLLING_BACK, steps=3), *sets)["new"] == 2
+
+
+def test_a_version_that_is_gone_back_to_gets_all_its_pods_again() -> None:
+    """Before anything is sent to it."""
+    sets = (set_view("old", wanted=0), set_view("new", wanted=4))
+
+    sizes = sizes_of(STEPS, status(UpgradePhase.ROLLING_BACK, steps=3), *sets, stable="new")
+
+    assert sizes == {"old": 4, "new": 4}
+
+
+@pytest.mark.parametrize(
+    ("phase", "stable", "loser", "delay"),
+    [
+        (UpgradePhase.SUCCEEDED, "new", "old", 60),
+        (UpgradePhase.ROLLED_BACK, "old", "new", 90),
+    ],
+)
+def test_the_version_that_lost_is_kept_for_a_while(
+    phase: UpgradePhase, stable: str, loser: str, delay: int
+) -> None:
+    """One to go back to, the other to look at."""
+    course = canary(5, scaleDownDelaySeconds=60, abortScaleDownDelaySeconds=90)
+    sets = (set_view("old", wanted=3), set_view("new", wanted=3))
+    state = status(phase, finished_at=NOON, steps=1)
+    end = NOON + timedelta(seconds=delay)
+
+    early = sizes_of(course, state, *sets, stable=stable, now=end - timedelta(seconds=1))
+    late = sizes_of(course, state, *sets, stable=stable, now=end)
+
+    assert kept_until(state, course) == end
+    assert (early[loser], late[loser]) == (3, 0)
+
+
+# Pod by pod
+
+
+def test_pods_are_replaced_within_the_surge() -> None:
+    """The stable revision gives way here, and only here."""
+    sets = (set_view("old", wanted=4), set_view("new", wanted=1))
+
+    sizes = sizes_of(ONE_BY_ONE, status(UpgradePhase.PROMOTING), *sets)
+
+    assert sizes == {"old": 3, "new": 1}
+
+
+def test_a_paused_replacement_stays_where_it_is() -> None:
+    """Neither side grows or shrinks."""
+    sets = (set_view("old", wanted=3), set_view("new", wanted=1))
+
+    assert sizes_of(ONE_BY_ONE, status(UpgradePhase.PAUSED), *sets) == {"old": 3, "new": 1}
+
+
+def test_a_paused_replacement_still_follows_what_is_wanted() -> None:
+    """Scaling is no part of the upgrade; the old version takes the difference."""
+    sets = (set_view("old", wanted=3), set_view("new", wanted=1))
+    state = status(UpgradePhase.PAUSED)
+
+    assert sizes_of(ONE_BY_ONE, state, *sets, wanted=6) == {"old": 5, "new": 1}
+    assert sum(sizes_of(ONE_BY_ONE, state, *sets, wanted=2).values()) == 2
+
+
+def test_a_replacement_that_was_stopped_begins_with_the_old_version() -> None:
+    """The new one has not proved anything yet, and would be all that there is."""
+    sets = (set_view("old", wanted=0), set_view("new", wanted=0))
+    state = status(UpgradePhase.PROMOTING)
+
+    woken = sizes_of(ONE_BY_ONE, state, *sets)
+    afterwards = sizes_of(ONE_BY_ONE, state, set_view("old", wanted=4), sets[1])
+
+    assert (woken, afterwards) == ({"old": 4, "new": 0}, {"old": 4, "new": 1})
+
+
+def test_when_all_pods_are_replaced_the_old_version_does_not_come_back() -> None:
+    """At its last turn the new revision is the stable one."""
+    sets = (set_view("old", wanted=0), set_view("new", wanted=4))
+
+    sizes = sizes_of(ONE_BY_ONE, status(UpgradePhase.PROMOTING), *sets, stable="new")
+
+    assert sizes == {"old": 0, "new": 4}
