@@ -1,0 +1,11 @@
+"""The demo: `make demo`, or `python -m examples.demo` on a cluster that is up.
+
+Everything it does is done with kubectl and shown as it is typed, so that each step can be
+repeated by hand. It may be run again at any time; what is there already stays.
+
+    __main__    what is shown, in its order
+    upgrade     an Agent is changed under load, and what became of that
+    timeline    how such a change looks, second by second
+    load        requests at a fixed rate, and who answered them
+    shell       kubectl, and the terminal
+"""

@@ -1,0 +1,151 @@
+"""Requests at a fixed rate, and who answered each of them.
+
+vegeta sends a request when it is due, whether or not those before it were answered, and writes
+what became of it into a file that is read while it grows. Who answered is in the answer, where
+the sample agent says its version; what has none came from the Gateway.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from devcluster import toolchain
+from devcluster.layout import BIN
+from devcluster.lock import alone
+from devcluster.progress import Progress
+from examples.demo.shell import DemoError
+
+LONGEST: Final = 180
+"""Seconds after which it ends by itself, whatever becomes of us."""
+
+TIMEOUT: Final = 10
+"""Seconds within which a request has to be answered."""
+
+NOBODY: Final = "nobody"
+"""Who answered when no version put its name to the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Which version answered a request, and what went wrong, if anything did."""
+
+    by: str
+    error: str = ""
+
+
+class Load:
+    """A POST of a task, so many times a second; nobody on the way sends a POST twice.
+
+    `enter` are the words that run a program where `url` can be reached, and `directory` takes
+    the files of this load alone.
+    """
+
+    def __init__(
+        self, url: str, *, host: str, rate: int, directory: Path, enter: tuple[str, ...] = ()
+    ) -> None:
+        self._url = url
+        self._host = host
+        self._rate = rate
+        self._enter = enter
+        self._answers = directory / "answers.jsonl"
+        self._target = directory / "target.json"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._offset = 0
+
+    def __enter__(self) -> Load:
+        vegeta = str(program())
+        self._target.write_text(self._request())
+        # Sessions of their own, so that Ctrl-C ends the demo first and the load in order.
+        with self._answers.open("wb") as answers:
+            attack = subprocess.Popen(
+                [*self._enter, vegeta, *self._words()],
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+            encode = subprocess.Popen(
+                [vegeta, "encode", "--to=json"],
+                stdin=attack.stdout,
+                stdout=answers,
+                start_new_session=True,
+            )
+        if attack.stdout:
+            attack.stdout.close()
+        self._processes = [attack, encode]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def new(self) -> list[Answer]:
+        """The answers since the last look."""
+        found = []
+        with self._answers.open("rb") as lines:
+            lines.seek(self._offset)
+            for line in lines:
+                # The last line may still be being written.
+                if line.endswith(b"\n"):
+                    found.append(read(line))
+                    self._offset += len(line)
+        return found
+
+    def stop(self) -> list[Answer]:
+        """Send no more and wait for what is in flight; the answers since the last look."""
+        self._processes[0].terminate()
+        for process in self._processes:
+            try:
+                code = process.wait(timeout=TIMEOUT + 5)
+            except subprocess.TimeoutExpired:
+                raise DemoError("the load generator does not end") from None
+            if code:
+                raise DemoError(f"the load generator ended with code {code}")
+        return self.new()
+
+    def _words(self) -> list[str]:
+        return [
+            "attack",
+            "-format=json",
+            f"-targets={self._target}",
+            f"-rate={self._rate}/1s",
+            f"-duration={LONGEST}s",
+            f"-timeout={TIMEOUT}s",
+        ]
+
+    def _request(self) -> str:
+        request = {
+            "method": "POST",
+            "url": f"{self._url}/task",
+            "header": {"Host": [self._host], "Content-Type": ["application/json"]},
+            "body": base64.b64encode(b'{"task": "greet"}').decode(),
+        }
+        return json.dumps(request) + "\n"
+
+
+def read(line: bytes) -> Answer:
+    """The answer that a line of `vegeta encode` tells of."""
+    record = json.loads(line)
+    try:
+        by = json.loads(base64.b64decode(record["body"] or ""))["version"]
+    except (ValueError, TypeError, KeyError):
+        by = NOBODY
+    failed = record["error"] or not 200 <= record["code"] < 300
+    return Answer(by=by, error=record["error"] or f"{record['code']}" if failed else "")
+
+
+def program() -> Path:
+    """vegeta, built the first time that it is wanted."""
+    with alone("vegeta"):
+        toolchain.build(toolchain.VEGETA, Progress())
+    return BIN / "vegeta"

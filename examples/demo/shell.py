@@ -1,0 +1,110 @@
+"""The terminal: kubectl with every command shown, a request, and patience for both."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PATIENCE: Final = 90.0
+
+T = TypeVar("T")
+
+
+class DemoError(Exception):
+    """A step did not do what it should; the text says what was seen."""
+
+
+class Shell:
+    """kubectl on the development cluster, in one namespace, with every command shown."""
+
+    def __init__(self, namespace: str) -> None:
+        built = ROOT / ".cache" / "bin" / "kubectl"
+        kubectl = str(built) if built.exists() else shutil.which("kubectl")
+        if kubectl is None:
+            raise DemoError("kubectl is not installed")
+        self.namespace = namespace
+        self._kubectl = kubectl
+        self._environment = os.environ | {"KUBECONFIG": devcluster("kubeconfig")}
+
+    def __call__(self, *words: str, quiet: bool = False, check: bool = True) -> str:
+        """Run kubectl, show command and output; returns the output."""
+        if not quiet:
+            say(f"\n\033[1m$ kubectl {shlex.join(words)}\033[0m")
+        answer = subprocess.run(
+            [self._kubectl, *words],
+            cwd=ROOT,
+            env=self._environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if check and answer.returncode:
+            raise DemoError(f"kubectl {shlex.join(words)}: {answer.stderr.strip()}")
+        if not quiet:
+            say(answer.stdout.rstrip() or answer.stderr.rstrip())
+        return answer.stdout
+
+    def here(self, *words: str, quiet: bool = False, check: bool = True) -> str:
+        """The same in the demo's namespace."""
+        return self("-n", self.namespace, *words, quiet=quiet, check=check)
+
+    def look(self, what: str, path: str) -> str:
+        """One field of an object in the demo's namespace; empty when there is none."""
+        return self.here(
+            "get", what, "-o", f"jsonpath={{{path}}}", "--ignore-not-found", quiet=True
+        )
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def title(text: str) -> None:
+    """Print a heading."""
+    say(f"\n\033[1;36m== {text}\033[0m")
+
+
+def devcluster(command: str) -> str:
+    """The answer of a command of the development cluster."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "devcluster", command],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode:
+        raise DemoError(answer.stderr.strip())
+    return answer.stdout.strip()
+
+
+def request(gateway: str, *, host: str) -> str | None:
+    """What an agent answers through the Gateway; None while nobody does."""
+    asked = urllib.request.Request(f"{gateway}/", headers={"Host": host})  # noqa: S310
+    try:
+        with urllib.request.urlopen(asked, timeout=5) as response:  # noqa: S310
+            body: str = response.read().decode()
+            return body
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return None
+
+
+def wait_for(what: str, look: Callable[[], T | None]) -> T:
+    """Look until there is something to see."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if (seen := look()) is not None:
+            return seen
+        time.sleep(0.1)
+    raise DemoError(f"waited {PATIENCE:.0f} s for {what}")
