@@ -143,10 +143,9 @@ def rolling_back(facts: Facts) -> Move | None:
     if status.phase is not UpgradePhase.ROLLING_BACK or status.rollback is None:
         return None
     what = f"{status.rollback.trigger}: {status.rollback.reason}"
-    if facts.promoted or not facts.shifted or not facts.stable:
-        waiting = (
-            "for pods of the old version" if not facts.stable or facts.promoted else "for routes"
-        )
+    taken = facts.promoted and status.from_revision != status.to_revision
+    if taken or not facts.shifted or not facts.stable:
+        waiting = "for pods of the old version" if taken or not facts.stable else "for routes"
         return _stay(facts, Reason.ROLLING_BACK, f"{what}; waits {waiting}", weight=0)
     seconds = int((facts.now - status.rollback.at).total_seconds())
     record = status.rollback.model_copy(
@@ -188,6 +187,18 @@ def refused(facts: Facts) -> Move | None:
     if facts.refusal is None:
         return None
     return _go_back(facts, Reason.REFUSED, facts.refusal.message, by=OPERATOR)
+
+
+def taken_over(facts: Facts) -> Move | None:
+    """The new version is the stable one: what is done can be neither late nor paused."""
+    if not facts.promoted:
+        return None
+    return Move(
+        phase=UpgradePhase.SUCCEEDED,
+        reason=Reason.UPGRADE_SUCCEEDED,
+        message=f"revision {facts.status.to_revision} serves",
+        changes={"finished_at": facts.now, "weight": 100, "progress_since": facts.now},
+    )
 
 
 def late(facts: Facts) -> Move | None:
@@ -235,8 +246,10 @@ def paused(facts: Facts) -> Move | None:
     """A person wants it to stay where it is."""
     if not facts.spec.paused:
         return None
+    # Paused at a step it would go back to the pods of that step, so a promotion stays one.
+    promotes = facts.step is not None and facts.status.phase is UpgradePhase.PROMOTING
     return Move(
-        phase=UpgradePhase.PAUSED,
+        phase=UpgradePhase.PROMOTING if promotes else UpgradePhase.PAUSED,
         reason=Reason.PAUSED,
         message=f"spec.paused is true; {_position(facts)}",
         changes={"progress_since": None},
@@ -248,9 +261,10 @@ def resumed(facts: Facts) -> Move | None:
     status = facts.status
     if status.progress_since is not None:
         return None
+    phase = _working(facts)
     return Move(
-        phase=UpgradePhase.PROGRESSING if facts.step else UpgradePhase.PROMOTING,
-        reason=Reason.STEP_REACHED if facts.step else Reason.PROMOTING,
+        phase=phase,
+        reason=Reason.PROMOTING if phase is UpgradePhase.PROMOTING else Reason.STEP_REACHED,
         message=_position(facts),
         changes={"progress_since": facts.now},
         wake_at=facts.now,
@@ -261,9 +275,13 @@ def resumed(facts: Facts) -> Move | None:
 
 
 def set_back(facts: Facts) -> Move | None:
-    """What the step had is lost again, such as pods of an evicted node: a new deadline begins."""
+    """What the step had is lost again, such as pods of an evicted node: a new deadline begins.
+
+    Before the step was reached none does, or pods that come and go would never be late.
+    """
     if facts.status.ready_since is None or not _is_held_up(facts):
         return None
+    reached = facts.status.weight_since is not None
     # With the last pod the weight goes too, and comes back as carefully as the first time.
     weight = facts.status.weight if facts.canary else 0
     return _stay(
@@ -273,7 +291,7 @@ def set_back(facts: Facts) -> Move | None:
         phase=_working(facts),
         ready_since=None,
         weight=weight,
-        progress_since=facts.now,
+        **({"progress_since": facts.now} if reached else {}),
         wake_at=facts.now,
     )
 
@@ -282,13 +300,6 @@ def promoting(facts: Facts) -> Move | None:
     """The new version takes over as soon as all its pods are there."""
     if facts.step is not None and facts.status.phase is not UpgradePhase.PROMOTING:
         return None
-    if facts.promoted:
-        return Move(
-            phase=UpgradePhase.SUCCEEDED,
-            reason=Reason.UPGRADE_SUCCEEDED,
-            message=f"revision {facts.status.to_revision} serves",
-            changes={"finished_at": facts.now, "weight": 100, "progress_since": facts.now},
-        )
     share = f"{facts.canary} of {facts.wanted} pods of the new version available"
     return _waiting_for(facts, Reason.PROMOTING, share, phase=UpgradePhase.PROMOTING)
 
@@ -403,6 +414,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ended,
     failing,
     refused,
+    taken_over,
     late,
     stopped,
     paused,
@@ -410,8 +422,8 @@ RULES: Final[tuple[Rule, ...]] = (
     set_back,
     promoting,
     gathering,
-    settling,
     obstructed,
+    settling,
     weighing,
     holding,
     next_step,

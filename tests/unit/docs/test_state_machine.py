@@ -74,11 +74,7 @@ NEWS: Final[tuple[dict[str, Any], ...]] = (
     {"canary": 0},
     {"stable": 0},
     {"fault": Fault(Reason.CRASHING, "exited with code 1")},
-    {
-        "refusal": Failure(
-            reason=Reason.INVALID_TEMPLATE, message="no", generation=1, retry_at=NOW
-        )
-    },
+    {"refusal": Failure(reason=Reason.INVALID_TEMPLATE, message="no", generation=1, retry_at=NOW)},
     {"obstacle": Fault(Reason.ROUTE_NOT_FOUND, "no route")},
     {"promoted": True},
     {"shifted": False},
