@@ -1,8 +1,9 @@
-"""A promotion ends by itself: nobody has to bring the operator to look once more."""
+"""An upgrade comes to its end by itself, whether or not anything happens in the cluster."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from tests.twin import Controllers, Rig, Twin, in_fake_time, raw_agent
 from tests.twin.rig import loop_clock
@@ -10,7 +11,24 @@ from tests.twin.rig import loop_clock
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE
 
 
-async def let_work(rig: Rig, *, seconds: int) -> None:
+def outcome(*, seconds: int, **spec: Any) -> dict[str, Any]:
+    """The status of the upgrade to another image so long after it was asked for."""
+
+    async def live() -> dict[str, Any]:
+        twin = Twin(loop_clock)
+        rig = Rig(twin, controllers=Controllers(twin))
+        twin.put(AGENT, raw_agent(replicas=1, **spec))
+        await _work(rig, seconds=2)
+        changed = raw_agent(replicas=1, image="agent:2", **spec)
+        twin.edit(AGENT, "greeter", {"spec": changed["spec"]}, manager="kubectl")
+        await _work(rig, seconds=seconds)
+        status: dict[str, Any] = twin.live(AGENT_UPGRADE, "greeter-2")["status"]
+        return status
+
+    return in_fake_time(live)
+
+
+async def _work(rig: Rig, *, seconds: int) -> None:
     for _ in range(seconds):
         for _ in range(6):
             rig.feed()
@@ -19,19 +37,21 @@ async def let_work(rig: Rig, *, seconds: int) -> None:
         await asyncio.sleep(1)
 
 
-def test_an_upgrade_succeeds_though_nothing_else_happens_in_the_cluster() -> None:
+def test_it_succeeds_though_nothing_else_happens() -> None:
     """After the switch every pod is as it was before, so no event tells of anything."""
+    policy = {"type": "BlueGreen", "scaleDownDelaySeconds": 600}
 
-    async def phase() -> str:
-        twin = Twin(loop_clock)
-        rig = Rig(twin, controllers=Controllers(twin))
-        policy = {"type": "BlueGreen", "scaleDownDelaySeconds": 600}
-        twin.put(AGENT, raw_agent(replicas=1, upgradePolicy=policy))
-        await let_work(rig, seconds=2)
-        changed = raw_agent(replicas=1, upgradePolicy=policy, image="agent:2")
-        twin.edit(AGENT, "greeter", {"spec": changed["spec"]}, manager="kubectl")
-        await let_work(rig, seconds=10)
-        told: str = twin.live(AGENT_UPGRADE, "greeter-2")["status"]["phase"]
-        return told
+    assert outcome(seconds=10, upgradePolicy=policy)["phase"] == "Succeeded"
 
-    assert in_fake_time(phase) == "Succeeded"
+
+def test_a_route_that_never_comes_is_waited_for_until_the_deadline() -> None:
+    """Ready pods do not begin to settle again and again while there is nothing to settle."""
+    policy = {"progressDeadlineSeconds": 20}
+    traffic = {"routeRef": {"name": "nowhere"}}
+
+    early = outcome(seconds=10, upgradePolicy=policy, traffic=traffic)
+    late = outcome(seconds=30, upgradePolicy=policy, traffic=traffic)
+
+    told = {condition["type"]: condition["reason"] for condition in early["conditions"]}
+    assert told["Progressing"] == "WaitingForTraffic"
+    assert (late["phase"], late["rollback"]["trigger"]) == ("RolledBack", "ProgressDeadline")
