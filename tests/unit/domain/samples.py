@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from tests.twin.samples import NOON, agent
+from tests.twin.samples import NOON
 from tests.twin.samples import facts as agent_facts
 
 from agentherd.api import Agent, AgentUpgrade, AgentUpgradeSpec, AgentUpgradeStatus, Strategy

@@ -1,0 +1,448 @@
+"""An upgrade goes by rules of which the first that speaks decides; one test per rule, in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.twin.samples import NOON
+from tests.unit.domain.samples import begun, canary, course_of, upgrade_facts, upgrade_spec
+
+from agentherd.api import RollbackRecord, UpgradePhase
+from agentherd.domain.faults import Fault
+from agentherd.domain.plan import Failure
+from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrade import RULES, TRIGGERS, Facts, Move, advance
+
+CRASH = Fault(Reason.CRASHING, "it crashed")
+NO_NODE = Fault(Reason.UNSCHEDULABLE, "fits no node")
+NO_ROUTE = Fault(Reason.ROUTE_NOT_FOUND, "HTTPRoute greeter does not exist")
+NO = Failure(reason=Reason.INVALID_TEMPLATE, message="no", generation=1, retry_at=NOON)
+DEADLINE = NOON + timedelta(minutes=10)
+RECORD = RollbackRecord(trigger="Crash", reason="it crashed", requested_by="agentherd", at=NOON)
+SECOND = timedelta(seconds=1)
+
+
+def at(**fields: Any) -> Facts:
+    """Facts of an upgrade that began at noon; `status` says what differs of its status."""
+    known = {"status": {}, "now": NOON} | fields
+    status, now = known.pop("status"), known.pop("now")
+    facts = begun(upgrade_facts(**known))
+    return replace(facts, status=facts.status.model_copy(update=status), now=now)
+
+
+def waiting(**status: Any) -> dict[str, Any]:
+    """The status at step 1 with its weight in force."""
+    known = {"weight": 5, "weight_since": NOON, "ready_since": NOON}
+    return {"status": known | status, "canary": 1}
+
+
+def says(move: Move) -> tuple[UpgradePhase, Reason]:
+    return move.phase, move.reason
+
+
+def test_the_order_of_the_rules_is_the_specification() -> None:
+    """The way back, then what goes wrong, then what people want, then the way on."""
+    assert [rule.__name__ for rule in RULES] == [
+        "rolling_back",
+        "asked_back",
+        "ended",
+        "failing",
+        "refused",
+        "taken_over",
+        "late",
+        "stopped",
+        "paused",
+        "resumed",
+        "set_back",
+        "promoting",
+        "gathering",
+        "obstructed",
+        "settling",
+        "weighing",
+        "holding",
+        "next_step",
+    ]
+
+
+def test_the_first_move_records_where_it_starts() -> None:
+    """From then on the status alone says how far it is."""
+    status = begun(upgrade_facts(spec=upgrade_spec(attempt=2))).status
+
+    assert (status.phase, status.step, status.steps) == (UpgradePhase.PROGRESSING, 1, 3)
+    assert (status.attempt, status.started_at, status.progress_since) == (2, NOON, NOON)
+
+
+def test_a_course_without_steps_begins_with_promotion() -> None:
+    """As one that leads back to what has proved itself."""
+    status = begun(upgrade_facts(course=course_of({"type": "BlueGreen"}, direct=True))).status
+
+    assert (status.phase, status.step, status.steps) == (UpgradePhase.PROMOTING, 0, 0)
+
+
+def test_a_new_attempt_forgets_the_one_before() -> None:
+    """Its rollback, its weight and its end."""
+    before = at(status={"rollback": RECORD, "finished_at": NOON, "weight": 5, "weight_since": NOON})
+
+    status = begun(before).status
+
+    assert (status.rollback, status.finished_at, status.weight) == (None, None, 0)
+    assert status.weight_since is None
+
+
+# Going back
+
+BACK = {"phase": UpgradePhase.ROLLING_BACK, "rollback": RECORD}
+
+
+@pytest.mark.parametrize(
+    ("fields", "phase"),
+    [
+        ({"shifted": True}, UpgradePhase.ROLLED_BACK),
+        ({"shifted": False}, UpgradePhase.ROLLING_BACK),
+        ({"shifted": True, "stable": 0}, UpgradePhase.ROLLING_BACK),
+        ({"shifted": True, "stable": 1, "wanted": 9}, UpgradePhase.ROLLED_BACK),
+        ({"shifted": True, "promoted": True}, UpgradePhase.ROLLING_BACK),
+    ],
+    ids=["all sent back", "routes", "no pod", "some pods are enough", "still the stable one"],
+)
+def test_rolling_back_ends_when_the_old_version_serves(
+    fields: dict[str, Any], phase: UpgradePhase
+) -> None:
+    """It never waits for the whole of it."""
+    move = advance(at(status=BACK, now=NOON + 3 * SECOND, **fields))
+
+    assert move.phase is phase
+    assert move.changes["weight"] == 0
+    if phase is UpgradePhase.ROLLED_BACK:
+        assert move.changes["rollback"].duration_seconds == 3
+
+
+def test_rolling_back_from_a_version_to_itself_ends() -> None:
+    """There is no other one to become stable again."""
+    same = {"to_revision": "0" * 10, **BACK}
+
+    assert advance(at(status=same, promoted=True, shifted=True)).phase is UpgradePhase.ROLLED_BACK
+
+
+def test_rolling_back_nothing_else_counts() -> None:
+    """No fault, no pause, no second wish makes it anything else."""
+    facts = at(
+        status=BACK,
+        fault=CRASH,
+        refusal=NO,
+        spec=upgrade_spec(paused=True, rollback={"requested": True}),
+    )
+
+    assert says(advance(facts)) == (UpgradePhase.ROLLING_BACK, Reason.ROLLING_BACK)
+
+
+ASKED = upgrade_spec(rollback={"requested": True, "reason": "complaints"})
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        UpgradePhase.PROGRESSING,
+        UpgradePhase.PAUSED,
+        UpgradePhase.PROMOTING,
+        UpgradePhase.SUCCEEDED,
+    ],
+)
+def test_asked_back_is_possible_from_everywhere(phase: UpgradePhase) -> None:
+    """Also after it has succeeded, while the old version is still kept."""
+    move = advance(at(spec=ASKED, status={"phase": phase, "finished_at": NOON}))
+
+    record = move.changes["rollback"]
+    assert says(move) == (UpgradePhase.ROLLING_BACK, Reason.REQUESTED)
+    assert (record.reason, record.requested_by) == ("complaints", "kubectl")
+    assert move.changes["finished_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "phase"),
+    [
+        ({"status": {"phase": UpgradePhase.ROLLED_BACK}}, UpgradePhase.ROLLED_BACK),
+        (
+            {"status": {"phase": UpgradePhase.SUCCEEDED}, "returnable": False},
+            UpgradePhase.SUCCEEDED,
+        ),
+    ],
+    ids=["is back", "nothing is left to go back to"],
+)
+def test_asked_back_in_vain(fields: dict[str, Any], phase: UpgradePhase) -> None:
+    """What cannot be done is not begun."""
+    assert advance(at(spec=ASKED, **fields)).phase is phase
+
+
+@pytest.mark.parametrize("phase", [UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK])
+def test_ended_nothing_changes_any_more(phase: UpgradePhase) -> None:
+    """Whatever becomes of the pods is the Agent's."""
+    move = advance(at(status={"phase": phase}, fault=CRASH, refusal=NO, now=DEADLINE))
+
+    assert (move.phase, move.changes, move.wake_at) == (phase, {}, None)
+
+
+@pytest.mark.parametrize(("reason", "trigger"), TRIGGERS.items())
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"spec": upgrade_spec(paused=True)},
+        {"wanted": 0},
+        {"status": {"phase": UpgradePhase.PROMOTING}},
+        {"refusal": NO},
+    ],
+    ids=["progressing", "paused", "stopped", "promoting", "refused as well"],
+)
+def test_failing_goes_back_at_once(fields: dict[str, Any], reason: Reason, trigger: Reason) -> None:
+    """No score and no pause outweighs it."""
+    move = advance(at(fault=Fault(reason, "x"), **fields))
+
+    assert says(move) == (UpgradePhase.ROLLING_BACK, trigger)
+    assert move.changes["rollback"].requested_by == "agentherd"
+
+
+def test_a_fault_that_may_pass_is_given_its_time() -> None:
+    """Another node may come."""
+    assert advance(at(fault=NO_NODE)).phase is UpgradePhase.PROGRESSING
+
+
+def test_refused_by_the_server_it_goes_back() -> None:
+    """Nothing would ever become of it."""
+    move = advance(at(refusal=NO))
+
+    assert says(move) == (UpgradePhase.ROLLING_BACK, Reason.REFUSED)
+    assert move.changes["rollback"].reason == "no"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"spec": upgrade_spec(paused=True)}, {"wanted": 0}, {"now": DEADLINE}],
+    ids=["promoting", "paused meanwhile", "stopped meanwhile", "late"],
+)
+def test_taken_over_it_has_succeeded(fields: dict[str, Any]) -> None:
+    """What is done cannot be paused any more."""
+    move = advance(at(promoted=True, status={"phase": UpgradePhase.PROMOTING}, **fields))
+
+    assert says(move) == (UpgradePhase.SUCCEEDED, Reason.UPGRADE_SUCCEEDED)
+    assert move.changes["weight"] == 100
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "0 of 1 pods"),
+        ({"fault": NO_NODE}, "fits no node"),
+        ({"canary": 1, "obstacle": NO_ROUTE}, "does not exist"),
+        ({"status": {"phase": UpgradePhase.PROMOTING}, "canary": 1}, "1 of 2 pods"),
+    ],
+    ids=["no pods", "a cause is known", "the route", "promotion"],
+)
+def test_late_it_goes_back_and_says_why(fields: dict[str, Any], told: str) -> None:
+    """At its deadline and not before."""
+    early = advance(at(now=DEADLINE - SECOND, **fields))
+    due = advance(at(now=DEADLINE, **fields))
+
+    assert early.phase is not UpgradePhase.ROLLING_BACK
+    assert early.wake_at == DEADLINE
+    assert says(due) == (UpgradePhase.ROLLING_BACK, Reason.PROGRESS_DEADLINE)
+    assert told in due.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"spec": upgrade_spec(paused=True)},
+        {"wanted": 0},
+        {"canary": 1},
+        waiting(),
+    ],
+    ids=["paused", "stopped", "all there", "in its pause"],
+)
+def test_what_is_not_held_up_is_never_late(fields: dict[str, Any]) -> None:
+    """Time that people take counts for nothing."""
+    move = advance(at(**fields | {"now": NOON + timedelta(days=30)}))
+
+    assert move.phase is not UpgradePhase.ROLLING_BACK
+
+
+# Staying
+
+
+def test_stopped_it_begins_its_steps_again_afterwards() -> None:
+    """Nothing of what was ready has stayed."""
+    move = advance(at(wanted=0, **waiting(step=3) | {"canary": 0}))
+
+    assert says(move) == (UpgradePhase.PAUSED, Reason.AGENT_STOPPED)
+    assert (move.changes["step"], move.changes["weight"]) == (1, 0)
+    assert move.changes["weight_since"] is None
+
+
+def test_paused_it_stays_where_it_is() -> None:
+    """Its step and its weight are kept."""
+    move = advance(at(spec=upgrade_spec(paused=True), **waiting()))
+
+    assert says(move) == (UpgradePhase.PAUSED, Reason.PAUSED)
+    assert move.changes == {"progress_since": None}
+    assert move.wake_at is None
+
+
+def test_paused_in_its_promotion_it_keeps_all_its_pods() -> None:
+    """There is no step to go back to, so it stays at the promotion."""
+    spec = upgrade_spec(paused=True)
+    promoting = {"phase": UpgradePhase.PROMOTING, "step": 3, "weight": 50}
+
+    held = at(spec=spec, status=promoting, canary=2)
+    move = advance(held)
+    status = held.status.model_copy(update={"phase": move.phase, **move.changes})
+    resumed = advance(replace(held, spec=upgrade_spec(), status=status))
+
+    assert says(move) == (UpgradePhase.PROMOTING, Reason.PAUSED)
+    assert resumed.phase is UpgradePhase.PROMOTING
+
+
+def test_resumed_it_has_a_new_deadline() -> None:
+    """However long it was paused."""
+    later = NOON + timedelta(days=3)
+
+    move = advance(at(status={"progress_since": None, "phase": UpgradePhase.PAUSED}, now=later))
+
+    assert says(move) == (UpgradePhase.PROGRESSING, Reason.STEP_REACHED)
+    assert move.changes == {"progress_since": later}
+
+
+# Getting on
+
+
+@pytest.mark.parametrize(("canary_pods", "wanted", "weight"), [(1, 40, 5), (0, 2, 0)])
+def test_set_back_it_keeps_its_weight_while_a_pod_is_left(
+    canary_pods: int, wanted: int, weight: int
+) -> None:
+    """With the last pod the weight goes, and comes back as carefully as the first time."""
+    facts = at(**waiting() | {"canary": canary_pods, "wanted": wanted, "now": DEADLINE})
+
+    move = advance(facts)
+
+    assert says(move) == (UpgradePhase.PROGRESSING, Reason.WAITING_FOR_PODS)
+    assert (move.changes["weight"], move.changes["ready_since"]) == (weight, None)
+    assert move.changes["progress_since"] == DEADLINE
+
+
+def test_set_back_before_its_step_was_reached_it_gets_no_new_deadline() -> None:
+    """Pods that come and go have got nowhere."""
+    move = advance(at(status={"ready_since": NOON}, now=NOON + SECOND))
+
+    assert move.reason is Reason.WAITING_FOR_PODS
+    assert "progress_since" not in move.changes
+
+
+def test_promoting_waits_for_all_pods() -> None:
+    """And for the Agent, which says which revision is stable."""
+    move = advance(at(status={"phase": UpgradePhase.PROMOTING, "step": 3}, canary=2))
+
+    assert says(move) == (UpgradePhase.PROMOTING, Reason.PROMOTING)
+
+
+def test_gathering_the_pods_of_a_step() -> None:
+    """As many as the step needs."""
+    move = advance(at(course=canary(50), wanted=4, canary=1))
+
+    assert says(move) == (UpgradePhase.PROGRESSING, Reason.WAITING_FOR_PODS)
+    assert "1 of 2 pods" in move.message
+
+
+def test_obstructed_nothing_is_given_to_the_new_version() -> None:
+    """Its pods may be as ready as they like; and it does not move for nothing."""
+    facts = at(canary=1, obstacle=NO_ROUTE)
+
+    move = advance(facts)
+
+    assert says(move) == (UpgradePhase.PROGRESSING, Reason.WAITING_FOR_TRAFFIC)
+    assert move.changes == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "reason"),
+    [
+        ({}, NOON, Reason.SETTLING),
+        ({"ready_since": NOON}, NOON + SECOND, Reason.SETTLING),
+        ({"ready_since": NOON}, NOON + 2 * SECOND, Reason.STEP_REACHED),
+        ({"weight": 5}, NOON, Reason.STEP_REACHED),
+    ],
+    ids=["just ready", "too early", "settled", "has weight already"],
+)
+def test_settling_before_the_first_weight(status: dict[str, Any], now: Any, reason: Reason) -> None:
+    """Whoever passes requests on has to know the pods first."""
+    assert advance(at(canary=1, status=status, now=now)).reason is reason
+
+
+def test_a_step_without_weight_needs_no_settling() -> None:
+    """Nothing is sent to it."""
+    assert advance(at(course=canary(0), canary=1)).reason is Reason.STEP_REACHED
+
+
+def test_weighing_gives_the_weight_of_the_step() -> None:
+    """From then on its pause counts."""
+    move = advance(at(canary=1, status={"ready_since": NOON}, now=NOON + 2 * SECOND))
+
+    assert move.changes["weight"] == 5
+    assert move.changes["weight_since"] == NOON + 2 * SECOND
+
+
+def test_weighing_again_does_not_begin_the_pause_again() -> None:
+    """A pod that was lost for a moment costs no second pause."""
+    status = waiting(ready_since=None)
+    move = advance(at(**status | {"now": NOON + 9 * SECOND}))
+
+    assert (move.reason, move.changes["weight_since"]) == (Reason.STEP_REACHED, NOON)
+
+
+THIRTY = canary({"weight": 5, "pause": {"seconds": 30}}, 50)
+FOREVER = canary({"weight": 5, "pause": {}}, 50)
+
+
+@pytest.mark.parametrize(
+    ("course", "promote", "seconds", "expected"),
+    [
+        (THIRTY, None, 29, (UpgradePhase.PROGRESSING, Reason.STEP_REACHED)),
+        (THIRTY, None, 30, (UpgradePhase.PROGRESSING, Reason.WAITING_FOR_PODS)),
+        (THIRTY, {"step": 1}, 1, (UpgradePhase.PROGRESSING, Reason.WAITING_FOR_PODS)),
+        (FOREVER, None, 10**6, (UpgradePhase.PAUSED, Reason.WAITING_FOR_PROMOTION)),
+        (FOREVER, {"step": 1}, 0, (UpgradePhase.PROGRESSING, Reason.WAITING_FOR_PODS)),
+        (FOREVER, {"full": True}, 0, (UpgradePhase.PROMOTING, Reason.PROMOTING)),
+        (canary(5, 50), None, 0, (UpgradePhase.PROGRESSING, Reason.WAITING_FOR_PODS)),
+    ],
+    ids=["too early", "over", "released", "person", "promoted", "all of it", "no pause"],
+)
+def test_holding_at_a_step(
+    course: Any, promote: Any, seconds: int, expected: tuple[UpgradePhase, Reason]
+) -> None:
+    """For its time, or until a person says to go on."""
+    spec = upgrade_spec() if promote is None else upgrade_spec(promote=promote)
+    now = NOON + timedelta(seconds=seconds)
+
+    assert says(advance(at(course=course, spec=spec, **waiting() | {"now": now}))) == expected
+
+
+def test_leave_for_an_earlier_step_is_none_for_a_later_one() -> None:
+    """Each pause for a person is one."""
+    course = canary(5, {"weight": 50, "pause": {}})
+    spec = upgrade_spec(promote={"step": 1})
+
+    move = advance(at(course=course, spec=spec, **waiting(step=2, weight=50) | {"canary": 2}))
+
+    assert move.reason is Reason.WAITING_FOR_PROMOTION
+
+
+@pytest.mark.parametrize(("step", "phase", "number"), [(1, "Progressing", 2), (3, "Promoting", 3)])
+def test_next_step_comes_after_this_one(step: int, phase: str, number: int) -> None:
+    """Promotion after the last."""
+    weight = (5, 25, 50)[step - 1]
+
+    move = advance(at(**waiting(step=step, weight=weight) | {"canary": 2}))
+
+    assert (move.phase, move.changes["step"]) == (UpgradePhase(phase), number)
+    assert move.changes["ready_since"] is None
