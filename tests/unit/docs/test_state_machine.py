@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +52,9 @@ STRATEGIES: Final = (
     Strategy(type=StrategyType.BLUE_GREEN, blue_green=BlueGreen(pause=Pause())),
     Strategy(type=StrategyType.ROLLING_UPDATE),
 )
+
+STABLE: Final = "0" * 10
+OTHER: Final = "1" * 10
 
 Edge = tuple[str, str]
 
@@ -100,9 +104,10 @@ def facts_in(
     situation: dict[str, Any], status: AgentUpgradeStatus, strategy: Strategy
 ) -> Facts | None:
     """The facts of a situation; None where it cannot be in this state."""
-    # Only an upgrade that promotes makes its version the stable one.
+    # Only an upgrade that promotes makes its version the stable one, unless it is that already.
     takers = {UpgradePhase.PROMOTING, UpgradePhase.ROLLING_BACK, UpgradePhase.SUCCEEDED}
-    if situation["promoted"] and status.phase not in takers:
+    same = status.from_revision is not None and status.from_revision == status.to_revision
+    if situation["promoted"] != same and (same or status.phase not in takers):
         return None
     values = {name: value for name, value in situation.items() if name != "asked"}
     spec = AgentUpgradeSpec(target_ref={"name": "hello"}, **situation["asked"])
@@ -133,12 +138,12 @@ def moved(status: AgentUpgradeStatus, facts: Facts) -> AgentUpgradeStatus:
     return forgotten(status.model_copy(update={"phase": move.phase, **move.changes}))
 
 
-def explored(strategy: Strategy) -> set[Edge]:
+def explored(strategy: Strategy, *, to: str) -> set[Edge]:
     """Every change of the phase that the rules make, from the beginning of an attempt on."""
     all_situations = list(situations())
     quiet = facts_in(QUIET, AgentUpgradeStatus(), strategy)
     assert quiet is not None
-    first = begin(quiet, from_revision="0" * 10, to_revision="1" * 10, versions=(None, None))
+    first = begin(quiet, from_revision=STABLE, to_revision=to, versions=(None, None))
     start = forgotten(AgentUpgradeStatus(phase=first.phase, **first.changes))
     edges: set[Edge] = {(UpgradePhase.PENDING.value, first.phase.value)}
     seen, todo = {start.model_dump_json()}, [start]
@@ -169,9 +174,15 @@ def in_phase(phase: UpgradePhase, *, attempt: int = 1) -> AgentUpgrade:
     )
 
 
+@cache
 def derived() -> set[Edge]:
     """What the rules of an upgrade allow, and what the choice between upgrades does beside them."""
-    edges = {edge for strategy in STRATEGIES for edge in explored(strategy)}
+    edges = {
+        edge
+        for strategy in STRATEGIES
+        for to in (OTHER, STABLE)
+        for edge in explored(strategy, to=to)
+    }
     beginnings = {after for before, after in edges if before == UpgradePhase.PENDING}
     for phase in UpgradePhase:
         if is_running(in_phase(phase)):
