@@ -23,6 +23,9 @@ _POD = {
     ],
 }
 
+# Without steps and delays a change takes as long as its writes do.
+_POLICY = {"type": "BlueGreen", "scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 0}
+
 
 def names(count: int) -> list[str]:
     """Names of a fleet."""
@@ -35,7 +38,12 @@ def agent(name: str, namespace: str) -> dict[str, Any]:
         "apiVersion": AGENT.api_version,
         "kind": AGENT.name,
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"version": "1.0.0", "revisionHistoryLimit": 1, "template": {"spec": _POD}},
+        "spec": {
+            "version": "1.0.0",
+            "revisionHistoryLimit": 1,
+            "upgradePolicy": _POLICY,
+            "template": {"spec": _POD},
+        },
     }
 
 

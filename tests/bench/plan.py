@@ -27,10 +27,10 @@ from tests.bench.quiet import idle, soak
 from tests.bench.rounds import changes
 from tests.bench.subject import Operator, operator
 
-from agentherd.domain.kinds import AGENT, GROUP
+from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, GROUP, Kind
 
-_CRD = Path(__file__).resolve().parents[2] / "crds" / f"{GROUP}_{AGENT.plural}.yaml"
-_CRD_PATH = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{AGENT.plural}.{GROUP}"
+_FILES = Path(__file__).resolve().parents[2] / "crds"
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 BARE, OPERATED, DEPLOYED = "bench-bare", "bench-agents", "bench-deployments"
 RATE = 20.0
 
@@ -90,23 +90,25 @@ def machine() -> dict[str, object]:
 
 
 async def _prepare(client: Client) -> None:
-    await client.send(
-        "PATCH",
-        f"{_CRD_PATH}?fieldManager=bench&force=true",
-        body=_CRD.read_bytes(),
-        headers=APPLY,
-    )
+    for kind in (AGENT, AGENT_UPGRADE):
+        name = f"{kind.plural}.{GROUP}"
+        await client.send(
+            "PATCH",
+            f"{_CRDS}/{name}?fieldManager=bench&force=true",
+            body=(_FILES / f"{GROUP}_{kind.plural}.yaml").read_bytes(),
+            headers=APPLY,
+        )
     async with asyncio.timeout(30):
-        while not await _served(client):  # noqa: ASYNC110  (nobody tells)
+        while not (await _served(client, AGENT) and await _served(client, AGENT_UPGRADE)):  # noqa: ASYNC110  (nobody tells)
             await asyncio.sleep(0.2)
     for namespace in (BARE, OPERATED, DEPLOYED):
         await fleet.make_namespace(client, namespace)
 
 
-async def _served(client: Client) -> bool:
+async def _served(client: Client, kind: Kind) -> bool:
     """Whether the kind is there; until it is, the server answers 404 in plain text, or 429."""
     try:
-        return (await client.send("GET", AGENT.path(), missing_ok=True)).startswith(b"{")
+        return (await client.send("GET", kind.path(), missing_ok=True)).startswith(b"{")
     except Refused:
         return False
 

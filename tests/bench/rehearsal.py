@@ -18,11 +18,12 @@ from tests.bench.manifests import agent
 from agentherd.cluster import ApiServer, Connection
 from agentherd.domain.decide import decide
 from agentherd.domain.errors import NotFound
-from agentherd.domain.kinds import REPLICA_SET, Key, Kind
+from agentherd.domain.kinds import AGENT, REPLICA_SET, Key, Kind
 from agentherd.engine.applier import Applier
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.observe import agent_observer
 from agentherd.engine.recorder import Recorder
+from agentherd.engine.scraper import Scraper
 from agentherd.engine.store import Store
 
 NAME = "rehearsal"
@@ -76,10 +77,11 @@ async def rehearse(namespace: str) -> list[Request]:
     store = Store(wake=lambda _: None)
     recorder = Recorder(script, identity="bench", clock=lambda: _NOW)
     applier = Applier(gateway=script, store=store, recorder=recorder)
-    observe = agent_observer(store, MountFailures(wake=lambda _pod: None))
+    scraper = Scraper(wake=lambda _: None, clock=lambda: _NOW)
+    observe = agent_observer(store, MountFailures(wake=lambda _pod: None), scraper)
     created = agent(NAME, namespace)
     created["metadata"] |= {"uid": UID, "generation": 1, "resourceVersion": "1"}
-    store.put_agent(created)
+    store.put_subject(AGENT, created)
     await _turn(store, observe, applier, Key(namespace, NAME))
     available = {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}
     metadata = script.replica_set["metadata"] | {"resourceVersion": "100"}
@@ -90,4 +92,4 @@ async def rehearse(namespace: str) -> list[Request]:
 
 async def _turn(store: Store, observe: Any, applier: Applier, key: Key) -> None:
     seen = observe(key, {})
-    await applier.carry_out(seen.agent, decide(seen, _NOW))
+    await applier.carry_out(key, seen.owner, decide(seen, _NOW))
