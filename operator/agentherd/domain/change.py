@@ -86,6 +86,7 @@ def choose(seen: AgentObservation) -> Choice:
             superseded=frozenset(running),
             objections=objections,
         )
+    made_for_a_spec = {n for n, each in seen.upgrades.items() if _is_unused(seen, each.upgrade)}
     name, make = status.upgrade, False
     governing = seen.upgrades.get(name or "")
     changed = asked.hash != status.target_revision
@@ -98,7 +99,7 @@ def choose(seen: AgentObservation) -> Choice:
             make = name not in seen.upgrades
     elif governing is None or (not runs and not _is_waiting(governing.upgrade)):
         free = sorted(
-            (n for n, found in objections.items() if found is None),
+            (n for n, found in objections.items() if found is None and n not in made_for_a_spec),
             key=lambda n: _precedence(seen.upgrades[n].upgrade),
         )
         if free and seen.wanted:
@@ -109,7 +110,7 @@ def choose(seen: AgentObservation) -> Choice:
         name=name,
         goal=goal,
         make=make,
-        superseded=frozenset(running - {name}),
+        superseded=frozenset((running | made_for_a_spec) - {name}),
         objections=objections,
     )
 
@@ -216,6 +217,12 @@ def promoted(spec: AgentSpec, revision: Revision) -> dict[str, Any]:
 
 def _is_waiting(upgrade: AgentUpgrade) -> bool:
     return upgrade.status.phase in {None, UpgradePhase.PENDING} or is_asked_again(upgrade)
+
+
+def _is_unused(seen: AgentObservation, upgrade: AgentUpgrade) -> bool:
+    """Whether it was made by the operator and never begun: it is for the spec of that time only."""
+    ours = upgrade.metadata.controller == seen.agent.metadata.uid
+    return ours and upgrade.status.phase in {None, UpgradePhase.PENDING}
 
 
 def _leads_to(governing: SeenUpgrade | None, revision: str) -> bool:
