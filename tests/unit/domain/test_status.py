@@ -7,17 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.twin.samples import NOON, agent, facts, set_view
+from tests.twin.samples import NOON, agent, set_view
+from tests.unit.domain.samples import phase_facts as facts
 
 from agentherd.api import AgentStatus, Condition, ConfigRecord, Phase, Transition
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import Facts, Verdict
-from agentherd.domain.plan import digest
+from agentherd.domain.plan import WriteStatus, digest
 from agentherd.domain.reasons import Reason
-from agentherd.domain.rollout import Rollout
 from agentherd.domain.status import next_status, write_status
 
-NOTHING = Rollout(sizes={}, complete=False, serving=0, available=0)
 STARTING = Verdict(Phase.DEPLOYING, Reason.STARTING, "starting")
 ONLINE = Verdict(Phase.ONLINE, Reason.ALL_AVAILABLE, "up", done=True)
 CRASH = Verdict(Phase.ERROR, Reason.CRASHING, "it crashed")
@@ -28,22 +27,29 @@ def after(
     verdict: Verdict = STARTING,
     *,
     before: AgentStatus | None = None,
-    rollout: Rollout = NOTHING,
     seen: dict[str, Any] | None = None,
     known: Facts | None = None,
+    says: dict[str, Any] | None = None,
     **spec: Any,
 ) -> AgentStatus:
-    one = agent(**spec).model_copy(update={"status": before or AgentStatus()})
+    """The status after `before`; `says` is what was decided besides the verdict."""
+    before = before or AgentStatus()
+    one = agent(**spec).model_copy(update={"status": before})
     observation = AgentObservation(**{"agent": one, "writer": "kubectl"} | (seen or {}))
-    return next_status(observation, known or facts(), verdict, rollout, target="new")
+    decided = {"asked": "new", "stable": before.stable_revision, "upgrade": None, "undone": False}
+    return next_status(observation, known or facts(), verdict, **decided | (says or {}))
+
+
+def written(before: AgentStatus, status: AgentStatus) -> WriteStatus | None:
+    one = agent().model_copy(update={"status": before})
+    return write_status(AgentObservation(agent=one), status)
 
 
 def test_counts_are_those_of_all_revisions() -> None:
     """Only `updatedReplicas` is about the target."""
     sets = {v.name: v for v in (set_view("new", wanted=3), set_view("old", ready=1, available=1))}
-    rollout = replace(NOTHING, serving=4)
 
-    status = after(seen={"replica_sets": sets}, rollout=rollout)
+    status = after(seen={"replica_sets": sets}, known=facts(serving=4))
 
     assert (status.replicas, status.updated_replicas) == (5, 3)
     assert (status.ready_replicas, status.available_replicas) == (4, 4)
@@ -62,24 +68,25 @@ def test_the_selector_is_for_autoscalers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("complete", "wanted", "before", "stable"),
+    ("complete", "wanted", "before", "upgrade", "stable"),
     [
-        (True, 2, "old", "new"),
-        (False, 2, "old", "old"),
-        (True, 0, "old", "new"),
-        (True, 0, None, None),
-        (True, 2, None, "new"),
+        (True, 2, None, None, "new"),
+        (False, 2, None, None, None),
+        (True, 0, None, None, None),
+        (True, 2, "old", None, "old"),
+        (True, 0, "old", None, "new"),
+        (True, 0, "old", "greeter-2", "old"),
     ],
-    ids=["promoted", "not yet", "no pods wanted", "nothing proved itself", "first"],
+    ids=["first", "not yet", "no pods", "left to an upgrade", "nobody served", "upgrade waits"],
 )
 def test_a_revision_becomes_stable_when_it_has_proved_itself(
-    complete: bool, wanted: int, before: str | None, stable: str | None
+    complete: bool, wanted: int, before: str | None, upgrade: str | None, stable: str | None
 ) -> None:
     """Without pods nothing proves itself, unless another revision has before."""
     status = after(
-        rollout=replace(NOTHING, complete=complete),
-        known=facts(wanted=wanted),
+        known=facts(wanted=wanted, complete=complete),
         before=AgentStatus(stable_revision=before),
+        says={"upgrade": upgrade},
     )
 
     assert status.stable_revision == stable
@@ -87,12 +94,43 @@ def test_a_revision_becomes_stable_when_it_has_proved_itself(
 
 def test_an_agent_that_waits_has_proved_nothing() -> None:
     """No pods are wanted of it yet, and there are none."""
-    status = after(
-        rollout=replace(NOTHING, complete=True),
-        known=facts(wanted=2, waiting_for=("model",)),
-    )
+    status = after(known=facts(wanted=2, complete=True, waiting_for=("model",)))
 
     assert status.stable_revision is None
+
+
+@pytest.mark.parametrize(
+    ("former", "stable", "undone", "expected"),
+    [
+        (("a",), "new", False, ("old", "a")),
+        (("a",), "new", True, ("a",)),
+        (("a", "b"), "b", False, ("old", "a")),
+        (("a",), "old", False, ("a",)),
+        (tuple(map(str, range(20))), "new", False, ("old", *map(str, range(19)))),
+    ],
+    ids=["replaced", "given up", "gone back to", "unchanged", "many"],
+)
+def test_what_was_stable_is_remembered_latest_first(
+    former: tuple[str, ...], stable: str, undone: bool, expected: tuple[str, ...]
+) -> None:
+    """What has been given up is no good to go back to."""
+    before = AgentStatus(stable_revision="old", former_revisions=former)
+
+    status = after(before=before, says={"stable": stable, "undone": undone})
+
+    assert status.former_revisions == expected
+
+
+def test_a_rollback_is_an_error_that_is_counted_once() -> None:
+    """The Agent stays Online on its old version, and says why it is behind its spec."""
+    held = Verdict(Phase.ONLINE, Reason.ROLLED_BACK, "upgrade greeter-2 was rolled back")
+
+    once = after(held, before=AgentStatus(phase=Phase.ONLINE))
+    twice = after(held, before=once, known=facts(now=LATER))
+
+    assert once.error_count == twice.error_count == 1
+    assert twice.last_error is not None
+    assert (twice.last_error.reason, twice.last_error.at) == ("RolledBack", NOON)
 
 
 def test_the_first_phase_has_no_from() -> None:
@@ -241,7 +279,7 @@ def test_a_status_that_does_not_differ_is_not_written() -> None:
     """A settled fleet costs no request."""
     status = after()
 
-    assert write_status(status, status.model_copy()) is None
+    assert written(status, status.model_copy()) is None
 
 
 def reason_of(status: AgentStatus, reason: str) -> tuple[Condition, ...]:
@@ -258,6 +296,8 @@ def reason_of(status: AgentStatus, reason: str) -> tuple[Condition, ...]:
         ({"observed_generation": 9}, True),
         ({"stable_revision": "x"}, True),
         ({"target_revision": "x"}, True),
+        ({"former_revisions": ("x",)}, True),
+        ({"upgrade": "x"}, True),
         ({"config_hash": "x"}, True),
         ({"conditions": reason_of(after(), "Other")}, True),
         ({"conditions": ()}, True),
@@ -266,7 +306,7 @@ def reason_of(status: AgentStatus, reason: str) -> tuple[Condition, ...]:
 )
 def test_only_counters_and_wordings_may_wait(change: dict[str, Any], *, urgent: bool) -> None:
     """Everything that somebody may be waiting for is written at once."""
-    write = write_status(after(), after().model_copy(update=change))
+    write = written(after(), after().model_copy(update=change))
 
     assert write is not None
     assert write.urgent is urgent
@@ -274,7 +314,7 @@ def test_only_counters_and_wordings_may_wait(change: dict[str, Any], *, urgent: 
 
 def test_a_status_is_written_as_json_without_empty_fields() -> None:
     """What is absent is removed by the next server-side apply."""
-    write = write_status(AgentStatus(), after(known=facts(phase=None)))
+    write = written(AgentStatus(), after(known=facts(phase=None)))
 
     assert write is not None
     assert write.status["phaseSince"] == "2026-11-21T12:00:00Z"
