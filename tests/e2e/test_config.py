@@ -76,19 +76,24 @@ def test_d03_a_config_that_cannot_be_is_refused_and_the_good_one_kept(
 
 @pytest.mark.row("D03")
 def test_d03_a_config_the_agent_cannot_use_never_replaces_the_good_one(world: World) -> None:
-    """What only the agent can judge it judges before the old pod goes."""
+    """What only the agent can judge it judges before the old pod goes, and the change is undone."""
     world.apply(agent("a", config={"threshold": "0.5"}))
-    world.wait_until_ready("a")
+    stable = world.wait_until_ready("a")["status"]["stableRevision"]
     good = world.pod("a")
 
     world.change("a", config={"threshold": "abc"})
-    found = world.wait_for_phase("a", "Error")
+    upgrade = world.wait_upgrade("a-2", "RolledBack")
+    found = world.wait_for_condition("a", "Stalled", "True")
 
+    assert upgrade["status"]["rollback"]["trigger"] == "Crash"
     ready = condition(found, "Ready")
     assert ready is not None
-    assert ready["reason"] == "Crashing"
-    assert found["status"]["availableReplicas"] == 1
-    assert identity(world.get("Pod", good["metadata"]["name"])) == identity(good)
+    assert (ready["status"], ready["reason"]) == ("False", "RolledBack")
+    status = found["status"]
+    assert (status["phase"], status["stableRevision"]) == ("Online", stable)
+    assert status["availableReplicas"] == 1
+    assert (status["errorCount"], status["lastError"]["reason"]) == (1, "RolledBack")
+    assert identity(world.pod("a")) == identity(good)
     assert _config(world, good["metadata"]["name"]) == {"threshold": "0.5"}
 
 

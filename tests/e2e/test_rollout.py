@@ -45,7 +45,7 @@ def test_a_spec_that_is_set_back_is_the_earlier_revision(world: World) -> None:
     sets = {item["metadata"]["name"]: item for item in world.children("a", "ReplicaSet")}
     assert sets.keys() == {f"a-{first}", f"a-{second}"}
     assert sets[f"a-{first}"]["metadata"]["uid"] == kept["metadata"]["uid"]
-    assert sets[f"a-{second}"]["spec"]["replicas"] == 0
+    world.wait_until("ReplicaSet", f"a-{second}", lambda seen: seen["spec"]["replicas"] == 0)
     assert world.get("ControllerRevision", f"a-{first}")["revision"] == 3
 
 
