@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def upgrade(shell: Shell, gateway: str) -> str:
     status = _under_load(well)
     keep_promise(status, "Succeeded", well)
     say(f"Nothing was lost: {well.tally}.")
-    say(f"{good} was given its part in steps, and got all of it once it had stood them.")
+    say(f"{good} was given its part step by step, and everything after {_took(status)} s.")
 
     title(f"Upgrade it to {bad}, which fails its health check after {SECONDS_OF_HEALTH} s")
     badly = Change(shell, old=good, new=bad, config=_config(bad, fails_after=SECONDS_OF_HEALTH))
@@ -142,6 +143,12 @@ def next_version(version: str) -> str:
     """The next minor version."""
     major, minor, _ = version.split(".", 2)
     return f"{major}.{int(minor) + 1}.0"
+
+
+def _took(status: Mapping[str, Any]) -> int:
+    """Seconds from the beginning of an upgrade to its end."""
+    began, ended = (datetime.fromisoformat(status[key]) for key in ("startedAt", "finishedAt"))
+    return round((ended - began).total_seconds())
 
 
 def _soon(seconds: int) -> str:
