@@ -71,10 +71,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [grpcroutes, httproutes]
   verbs: [create, delete, get, list, patch, watch]
-# Tell which pods the proxies know of.
-- apiGroups: [discovery.k8s.io]
-  resources: [endpointslices]
-  verbs: [get, list, watch]
 # Annotated when a config is reloaded in place, and labelled when they leave the traffic;
 # ReplicaSets make and remove them.
 - apiGroups: [""]

@@ -13,7 +13,9 @@ from agentherd.domain.kinds import (
     AGENT_UPGRADE,
     CHILD_KINDS,
     CONTROLLER_REVISION,
+    EVENT,
     GROUP,
+    KUBELET_EVENT,
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
@@ -23,16 +25,20 @@ from agentherd.domain.kinds import (
 BASE = Path(__file__).parents[3] / "manifests/base"
 ROLE = yaml.safe_load((BASE / "cluster-role.yaml").read_text(encoding="utf-8"))
 GRANTED = {
-    (group, resource): set(rule["verbs"])
+    (name, resource): set(rule["verbs"])
     for rule in ROLE["rules"]
-    for group in rule["apiGroups"]
+    for name in rule["apiGroups"]
     for resource in rule["resources"]
 }
 
 
+def group(kind: Kind) -> str:
+    name, slash, _ = kind.api_version.partition("/")
+    return name if slash else ""
+
+
 def granted(kind: Kind) -> set[str]:
-    group, slash, _ = kind.api_version.partition("/")
-    return GRANTED.get((group if slash else "", kind.plural), set())
+    return GRANTED.get((group(kind), kind.plural), set())
 
 
 @pytest.mark.parametrize("kind", CHILD_KINDS, ids=lambda kind: kind.plural)
@@ -70,9 +76,13 @@ def test_a_status_is_only_patched(kind: Kind) -> None:
     assert GRANTED[GROUP, f"{kind.plural}/status"] == {"patch"}
 
 
-def test_what_the_proxies_know_is_only_read() -> None:
-    """EndpointSlices are made by the cluster."""
-    assert GRANTED["discovery.k8s.io", "endpointslices"] == {"get", "list", "watch"}
+def test_no_other_kind_is_granted() -> None:
+    """A permission that nothing uses is only of use to somebody else."""
+    kinds = {*CHILD_KINDS, *ROUTE_KINDS, AGENT, AGENT_UPGRADE, EVENT, KUBELET_EVENT}
+
+    objects = {resource for resource in GRANTED if "/" not in resource[1]}
+
+    assert objects == {(group(kind), kind.plural) for kind in kinds}
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.plural)
@@ -94,4 +104,4 @@ def test_nothing_opens_the_cluster() -> None:
 
     assert not resources & {"*", "secrets", "pods/exec", "serviceaccounts/token", "nodes"}
     assert not verbs & {"*", "bind", "escalate", "impersonate", "deletecollection"}
-    assert "rbac.authorization.k8s.io" not in {group for group, _ in GRANTED}
+    assert "rbac.authorization.k8s.io" not in {name for name, _ in GRANTED}
