@@ -9,7 +9,9 @@ stands inside and makes them, and no request costs a process.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import secrets
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -21,6 +23,9 @@ from devcluster.providers import Origin, find
 
 LOOPBACK: Final = "127.0.0.1"
 CLONE_NEWNET: Final = 0x40000000
+
+LISTENING: Final = range(20000, 30000)
+"""Ports below those of Services of the type NodePort, and below those of connections."""
 
 
 class Network:
@@ -36,11 +41,18 @@ class Network:
         )
 
     def listen(self, port: int = 0) -> socket.socket:
-        """A listening socket on the loopback inside; without `port`, on a free one."""
+        """A listening socket on the loopback inside; without `port`, on a free one.
+
+        Raises OSError when the port is taken.
+        """
         listening = self._socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((LOOPBACK, port))
-        listening.listen()
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((LOOPBACK, port))
+            listening.listen()
+        except OSError:
+            listening.close()
+            raise
         return listening
 
     def connect(self, port: int, *, timeout: float) -> socket.socket:
@@ -55,10 +67,20 @@ class Network:
         return connection
 
     def free_port(self) -> int:
-        """A port of the loopback inside that nobody has now."""
-        with self.listen() as listening:
-            port: int = listening.getsockname()[1]
-            return port
+        """A port of the loopback inside that nobody has now.
+
+        It is not one of those that the kernel gives to connections: such a port would often be
+        somebody else's by the time the program that was to listen on it has started.
+        """
+        while True:
+            port = secrets.choice(LISTENING)
+            try:
+                self.listen(port).close()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
 
     def _socket(self) -> socket.socket:
         made = self._inside.submit(socket.socket, socket.AF_INET, socket.SOCK_STREAM)
