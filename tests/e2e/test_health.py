@@ -52,7 +52,7 @@ def test_c03_the_interval_can_be_changed(world: World) -> None:
 
     world.change("a", health={"http": WORK, "intervalSeconds": 2})
     world.wait_until_ready("a")
-    pod = world.pod("a")
+    (pod,) = world.wait_until_children("a", "Pod", lambda pods: len(pods) == 1)
     before = _requests(world, pod["metadata"]["name"])
     _let_pass(world, seconds=20)
     checks = _requests(world, pod["metadata"]["name"]) - before
