@@ -149,7 +149,7 @@ def load(
 ) -> Iterator[Load]:
     """Requests for an Agent through the Gateway."""
     asked = replace(request or task(), host=hostname(world, name))
-    wait_until_served(world, gateway(), asked, directory)
+    wait_until_served(world, gateway(), task(host=asked.host, headers=asked.headers), directory)
     with _own(directory, gateway(), asked, rate=rate, seconds=seconds) as found:
         yield found
 
