@@ -5,7 +5,8 @@ repeated by hand. It may be run again at any time; what is there already stays.
 
     __main__    what is shown, in its order
     upgrade     an Agent is changed under load, and what became of that
-    timeline    how such a change looks, second by second
+    timeline    how such a change looks, stage by stage
     load        requests at a fixed rate, and who answered them
-    shell       kubectl, and the terminal
+    shell       kubectl, a request, and patience for both
+    terminal    how text is shown
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from typing import Final
@@ -14,10 +15,9 @@ from examples.demo.shell import (
     Shell,
     devcluster,
     request,
-    say,
-    title,
     wait_for,
 )
+from examples.demo.terminal import Style, command, say, styled, title
 from examples.demo.upgrade import AGENT, upgrade
 
 NAMESPACE: Final = "agentherd-demo"
@@ -37,9 +37,11 @@ def main() -> int:
         put_right(shell)
         undone = upgrade(shell, gateway)
     except (DemoError, ClusterError) as error:
-        print(f"\nthe demo stopped: {error}", file=sys.stderr)
+        say("")
+        print(styled(f"✗ the demo stopped: {error}", Style.BAD), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        say("\nstopped; run it again at any time, or `make cluster-down` to remove everything")
         return 130
     goodbye(gateway, undone=undone, seconds=time.monotonic() - started)
     return 0
@@ -55,7 +57,9 @@ def install(shell: Shell) -> None:
         pod = {"metadata": {"annotations": {"agentherd.dev/image": stamp.read_text()[:12]}}}
         patch = json.dumps({"spec": {"template": pod}})
         shell("-n", "agentherd", "patch", "deploy/agentherd", "-p", patch, quiet=True)
-    shell("-n", "agentherd", "rollout", "status", "deploy/agentherd", "--timeout=120s")
+    rollout = ("-n", "agentherd", "rollout", "status", "deploy/agentherd", "--timeout=120s")
+    command(f"kubectl {' '.join(rollout)}")
+    say(shell(*rollout, quiet=True).splitlines()[-1])
 
 
 def run_fleet(shell: Shell) -> None:
@@ -76,7 +80,7 @@ def run_fleet(shell: Shell) -> None:
 def ask(gateway: str) -> None:
     """Send a request through the Gateway and show the agent's answer."""
     title("Ask one of them, through the Gateway")
-    say(f"\033[1m$ curl -H 'Host: {HOST}' {gateway}/\033[0m")
+    command(f"curl -H 'Host: {HOST}' {gateway}/")
     say(wait_for("an answer through the Gateway", lambda: request(gateway, host=HOST)))
 
 
@@ -96,8 +100,9 @@ def put_right(shell: Shell) -> None:
 def goodbye(gateway: str, *, undone: str, seconds: float) -> None:
     """Say what to try next."""
     title(f"Done in {seconds:.0f} s. What to try next")
+    path = "" if shutil.which("kubectl") else f'  export PATH="{ROOT}/.cache/bin:$PATH"\n'
     say(
-        f"""  export KUBECONFIG={devcluster("kubeconfig")}
+        f"""{path}  export KUBECONFIG={devcluster("kubeconfig")}
   kubectl -n {NAMESPACE} get agents -o wide
   kubectl -n {NAMESPACE} scale agent hello --replicas=3
   kubectl -n {NAMESPACE} edit agent writer    # e.g. operatingMode: Suspended

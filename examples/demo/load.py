@@ -11,6 +11,7 @@ import base64
 import json
 import subprocess
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -33,8 +34,13 @@ NOBODY: Final = "nobody"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Which version answered a request, and what went wrong, if anything did."""
+    """Which version answered a request, and what went wrong, if anything did.
 
+    `number` counts the requests from 0, and `at` is when this one was sent, as time.time() tells.
+    """
+
+    number: int
+    at: float
     by: str
     error: str = ""
 
@@ -57,6 +63,8 @@ class Load:
         self._target = directory / "target.json"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._offset = 0
+        self._sent = 0
+        self._answered = 0
 
     def __enter__(self) -> Load:
         vegeta = str(program())
@@ -99,6 +107,8 @@ class Load:
                 if line.endswith(b"\n"):
                     found.append(read(line))
                     self._offset += len(line)
+        self._answered += len(found)
+        self._sent = max([self._sent, *(answer.number + 1 for answer in found)])
         return found
 
     def stop(self) -> list[Answer]:
@@ -111,7 +121,10 @@ class Load:
                 raise DemoError("the load generator does not end") from None
             if code:
                 raise DemoError(f"the load generator ended with code {code}")
-        return self.new()
+        rest = self.new()
+        if self._answered < self._sent:
+            raise DemoError(f"nothing is known of {self._sent - self._answered} requests")
+        return rest
 
     def _words(self) -> list[str]:
         return [
@@ -141,7 +154,12 @@ def read(line: bytes) -> Answer:
     except (ValueError, TypeError, KeyError):
         by = NOBODY
     failed = record["error"] or not 200 <= record["code"] < 300
-    return Answer(by=by, error=record["error"] or f"{record['code']}" if failed else "")
+    return Answer(
+        number=record["seq"],
+        at=datetime.fromisoformat(record["timestamp"]).timestamp(),
+        by=by,
+        error=record["error"] or f"{record['code']}" if failed else "",
+    )
 
 
 def program() -> Path:

@@ -1,4 +1,4 @@
-"""The terminal: kubectl with every command shown, a request, and patience for both."""
+"""kubectl with every command shown, a request, and patience for both."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
+
+from examples.demo.terminal import command, say
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE: Final = 90.0
@@ -39,7 +41,7 @@ class Shell:
     def __call__(self, *words: str, quiet: bool = False, check: bool = True) -> str:
         """Run kubectl, show command and output; returns the output."""
         if not quiet:
-            say(f"\n\033[1m$ kubectl {shlex.join(words)}\033[0m")
+            command(f"kubectl {shlex.join(words)}")
         answer = subprocess.run(
             [self._kubectl, *words],
             cwd=ROOT,
@@ -65,20 +67,10 @@ class Shell:
         )
 
 
-def say(text: str) -> None:
-    """Print at once, also into a pipe."""
-    print(text, flush=True)
-
-
-def title(text: str) -> None:
-    """Print a heading."""
-    say(f"\n\033[1;36m== {text}\033[0m")
-
-
-def devcluster(command: str) -> str:
+def devcluster(word: str) -> str:
     """The answer of a command of the development cluster."""
     answer = subprocess.run(
-        [sys.executable, "-m", "devcluster", command],
+        [sys.executable, "-m", "devcluster", word],
         cwd=ROOT,
         check=False,
         capture_output=True,

@@ -2,12 +2,13 @@
 
 First to a version that is good, then to one that fails its health check soon after it has been
 given its first requests. What is promised is checked: the one ends at the new version, the other
-back at the old one, and no request is lost in either.
+back at the old one, both have had requests, and none is lost in either.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 import time
 from collections.abc import Mapping
@@ -17,126 +18,151 @@ from typing import Any, Final
 
 from devcluster.progress import Progress
 from devcluster.providers import find
-from examples.demo import timeline
 from examples.demo.load import Answer, Load
-from examples.demo.shell import PATIENCE, DemoError, Shell, request, say, title, wait_for
-from examples.demo.timeline import Tally
+from examples.demo.shell import DemoError, Shell, request, wait_for
+from examples.demo.terminal import Style, command, say, styled, title
+from examples.demo.timeline import Tally, Timeline
 
 AGENT: Final = "greeter"
 HOST: Final = "greeter.agentherd.local"
 RATE: Final = 100
 BEFORE: Final = 2
-AFTER: Final = 3
+AFTER: Final = 4
 """Seconds for which the Agent is watched before a change and after it."""
+
+SETTLED: Final = 2
+"""Seconds after the end from which on only one version may answer, as traffic.settleSeconds."""
+
+LONGEST: Final = 150
+"""Seconds within which a change has to end."""
 
 SECONDS_OF_HEALTH: Final = 10
 """For how long the bad version looks like a good one."""
 
 ENDED: Final = frozenset({"Succeeded", "RolledBack", "Superseded"})
 
+Status = Mapping[str, Any]
+
 
 def upgrade(shell: Shell, gateway: str) -> str:
     """Make a good change, then a bad one; returns the name of the upgrade that was rolled back."""
-    shell.here("wait", "--for=condition=Available", f"agent/{AGENT}", "--timeout=90s")
+    wait_for("the greeter's last upgrade to end", lambda: _rests(shell) or None)
+    shell.here("wait", "--for=condition=Available", f"agent/{AGENT}", "--timeout=90s", quiet=True)
     old = wait_for("the greeter's answer", lambda: _version(gateway))
-    asked = shell.look(f"agent/{AGENT}", ".spec.version")
-    good = next_version(asked)
+    good = next_version(shell.look(f"agent/{AGENT}", ".spec.version"))
     bad = next_version(good)
 
-    title(f"Upgrade the greeter from {old} to {good}, under load")
+    title(f"Upgrade the greeter from {old} to {good}, under {RATE} requests a second")
     well = Change(shell, old=old, new=good, config=_config(good, fails_after=None))
-    status = _under_load(well)
-    keep_promise(status, "Succeeded", well)
-    say(f"Nothing was lost: {well.tally}.")
-    say(f"{good} was given its part step by step, and everything after {_took(status)} s.")
+    status = well.make()
+    keep_promise(well, status, phase="Succeeded", serves=good)
+    _confirm(well.total, f"{good} has taken over step by step, in {_took(status)} s")
 
     title(f"Upgrade it to {bad}, which fails its health check after {SECONDS_OF_HEALTH} s")
     badly = Change(shell, old=good, new=bad, config=_config(bad, fails_after=SECONDS_OF_HEALTH))
-    status = _under_load(badly)
-    keep_promise(status, "RolledBack", badly)
+    status = badly.make()
+    keep_promise(badly, status, phase="RolledBack", serves=good)
     record = status["rollback"]
-    say(f"Nothing was lost: {badly.tally}.")
-    say(f"It was taken back because {record['reason']} ({record['trigger']}).")
-    say(f"All requests went to {good} again {_soon(record['durationSeconds'])} that was seen.")
-    say(f"The Agent still asks for {bad}; its condition Ready says why it has not got it.")
+    _confirm(badly.total, f"{good} serves alone again, {_soon(record['durationSeconds'])}")
+    say(f"  why: {record['reason']} ({record['trigger']})")
+    say(f"  The Agent still asks for {bad}; its condition Ready says why it has not got it.")
     return badly.name
 
 
 class Change:
-    """One change of the Agent: the upgrade that makes it, and the requests that were sent."""
+    """One change of the Agent under load: the upgrade that makes it, and the requests sent."""
 
     def __init__(self, shell: Shell, *, old: str, new: str, config: Mapping[str, str | None]):
         self.old = old
         self.new = new
         self.name = ""
-        self.tally = Tally()
+        self.total = Tally()
+        self.afterwards = Tally()
         self._shell = shell
-        self._config = config
+        self._patch = json.dumps({"spec": {"version": new, "config": config}})
+        self._ended = 0.0
 
-    def make(self, load: Load) -> Mapping[str, Any]:
-        """Change the Agent under load, and print each second of it; returns the last status."""
+    def make(self) -> Status:
+        """Change the Agent and print how it goes; returns the upgrade's last status."""
+        command(f"kubectl -n {self._shell.namespace} {shlex.join(self._words)}")
+        provider = find(Progress())
+        timeline = Timeline(old=self.old, new=self.new)
+        try:
+            with tempfile.TemporaryDirectory() as directory:
+                load = Load(
+                    provider.gateway,
+                    host=HOST,
+                    rate=RATE,
+                    directory=Path(directory),
+                    enter=provider.enter,
+                )
+                with load:
+                    return self._watch(load, timeline)
+        finally:
+            timeline.end()
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        return ("patch", "agent", AGENT, "--type=merge", "-p", self._patch)
+
+    def _watch(self, load: Load, timeline: Timeline) -> Status:
         began = time.monotonic()
-        ended: int | None = None
-        status: Mapping[str, Any] = {}
-        second = 0
-        while ended is None or second < ended + AFTER:
+        status: Status = {}
+        second = end = 0
+        while not end or second < end + AFTER:
             if second == BEFORE:
-                self._patch()
+                self._begin()
             second += 1
             time.sleep(max(0.0, began + second - time.monotonic()))
             status = self._status()
-            self._show(second, status, load.new())
-            if ended is None and status.get("phase") in ENDED:
-                ended = second
-            if second > PATIENCE:
-                raise DemoError(f"upgrade {self.name} has not ended after {second} s: {status}")
-        self.tally.add(load.stop())
+            if not end and status.get("phase") in ENDED:
+                end, self._ended = second, time.time()
+            self._count(timeline, second, status, load.new())
+            if not end and second > LONGEST:
+                raise DemoError(self._what_is_known(status))
+        self._count(timeline, second, status, load.stop())
         return status
 
-    def _patch(self) -> None:
-        """The new version and the config; an upgrade is named after the generation of the spec."""
-        patch = json.dumps({"spec": {"version": self.new, "config": self._config}})
-        self._shell.here("patch", "agent", AGENT, "--type=merge", "-p", patch)
+    def _begin(self) -> None:
+        """Change the Agent; an upgrade is named after the generation of the spec."""
+        self._shell.here(*self._words, quiet=True)
         self.name = f"{AGENT}-{self._shell.look(f'agent/{AGENT}', '.metadata.generation')}"
 
-    def _status(self) -> Mapping[str, Any]:
+    def _status(self) -> Status:
         text = self._shell.look(f"agentupgrade/{self.name}", ".status") if self.name else ""
-        status: Mapping[str, Any] = json.loads(text or "{}")
+        status: Status = json.loads(text or "{}")
         return status
 
-    def _show(self, second: int, status: Mapping[str, Any], answers: list[Answer]) -> None:
-        self.tally.add(answers)
-        say(timeline.line(second, status, answers, old=self.old, new=self.new))
+    def _count(
+        self, timeline: Timeline, second: int, status: Status, answers: list[Answer]
+    ) -> None:
+        timeline.add(second, status, answers)
+        self.total.add(answers)
+        if self._ended:
+            self.afterwards.add(a for a in answers if a.at > self._ended + SETTLED)
+
+    def _what_is_known(self, status: Status) -> str:
+        known = _messages(status) or self._shell.look(f"agent/{AGENT}", ".status.lastError")
+        return f"upgrade {self.name} has not ended within {LONGEST} s: {known or 'no status yet'}"
 
 
-def _under_load(change: Change) -> Mapping[str, Any]:
-    provider = find(Progress())
-    with tempfile.TemporaryDirectory() as directory:
-        load = Load(
-            provider.gateway,
-            host=HOST,
-            rate=RATE,
-            directory=Path(directory),
-            enter=provider.enter,
-        )
-        say(timeline.head(change.old, change.new))
-        with load:
-            return change.make(load)
-
-
-def keep_promise(status: Mapping[str, Any], phase: str, change: Change) -> None:
-    """What the demo has said would happen."""
+def keep_promise(change: Change, status: Status, *, phase: str, serves: str) -> None:
+    """What the demo has said would happen; raises DemoError with all that did not."""
+    broken = []
     if status.get("phase") != phase:
-        said = next((c["message"] for c in status.get("conditions", ()) if c["message"]), "")
-        raise DemoError(f"upgrade {change.name} is {status.get('phase')}, not {phase}: {said}")
-    if change.tally.failed:
-        raise DemoError(f"{change.tally}; {dict(change.tally.errors)}")
-
-
-def _config(version: str, *, fails_after: int | None) -> Mapping[str, str | None]:
-    """A key without a value is removed, if it is there from an earlier change."""
-    fault = None if fails_after is None else str(fails_after)
-    return {"greeting": f"Hello from {version}", "probeFailAfterSeconds": fault}
+        broken.append(
+            f"upgrade {change.name} is {status.get('phase')}, not {phase}: {_messages(status)}"
+        )
+    if change.total.failed:
+        broken.append(f"{change.total}; {dict(change.total.errors)}")
+    if strangers := set(change.total.by) - {change.old, change.new}:
+        broken.append(f"requests were answered by {', '.join(sorted(strangers))}")
+    if not change.total.by[change.new]:
+        broken.append(f"{change.new} has had no requests")
+    if set(change.afterwards.by) != {serves}:
+        broken.append(f"in the end {serves} should serve alone; {change.afterwards}")
+    if broken:
+        raise DemoError("\n  ".join(broken))
 
 
 def next_version(version: str) -> str:
@@ -145,14 +171,37 @@ def next_version(version: str) -> str:
     return f"{major}.{int(minor) + 1}.0"
 
 
-def _took(status: Mapping[str, Any]) -> int:
+def _confirm(*kept: object) -> None:
+    say("")
+    for promise in kept:
+        say(f"{styled('✓', Style.GOOD)} {promise}")
+
+
+def _config(version: str, *, fails_after: int | None) -> Mapping[str, str | None]:
+    """A key without a value is removed, if it is there from an earlier change."""
+    fault = None if fails_after is None else str(fails_after)
+    return {"greeting": f"Hello from {version}", "probeFailAfterSeconds": fault}
+
+
+def _rests(shell: Shell) -> bool:
+    """Whether no upgrade is under way, as it is after a demo that was stopped in the middle."""
+    name = shell.look(f"agent/{AGENT}", ".status.upgrade")
+    return not name or shell.look(f"agentupgrade/{name}", ".status.phase") in {"", *ENDED}
+
+
+def _messages(status: Status) -> str:
+    said = {c["message"]: None for c in status.get("conditions", ()) if c.get("message")}
+    return "; ".join(said)
+
+
+def _took(status: Status) -> int:
     """Seconds from the beginning of an upgrade to its end."""
     began, ended = (datetime.fromisoformat(status[key]) for key in ("startedAt", "finishedAt"))
     return round((ended - began).total_seconds())
 
 
 def _soon(seconds: int) -> str:
-    return f"{seconds} s after" if seconds else "within a second of when"
+    return f"{seconds} s after that was seen" if seconds else "within a second"
 
 
 def _version(gateway: str) -> str | None:
