@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tests.e2e.cluster import Object
-from tests.e2e.world import START, World, observed, revision
+from tests.e2e.sample import agent, template
+from tests.e2e.world import START, World, is_ready, observed, revision
 
 ENDED: Final = frozenset({"Succeeded", "RolledBack", "Superseded"})
 
@@ -20,6 +21,23 @@ FAILS_SOON: Final = {"probeFailAfterSeconds": "5"}
 
 NEVER_READY: Final = {"probe": "fail"}
 """Config of a version that never becomes ready."""
+
+
+PAUSE: Final = "localhost/agentherd/pause:1"
+"""An image whose pods start at once and cost nothing, for tests in which nobody asks them."""
+
+NO_IMAGE: Final = {"image": "localhost/agentherd/none:1", "imagePullPolicy": "Never"}
+"""What of a container makes a version that cannot start, which is known within a second."""
+
+
+def quiet(name: str, **spec: Any) -> Object:
+    """An Agent whose pods do nothing, and are ready as soon as they run."""
+    return agent(name, container={"image": PAUSE}, health=None, **{"version": "1.0.0", **spec})
+
+
+def broken() -> Object:
+    """The template of `quiet` with an image that nobody has."""
+    return template(**NO_IMAGE)
 
 
 def step(weight: int, *, seconds: int | None = None, **fields: Any) -> Object:
@@ -37,6 +55,30 @@ def canary(*steps: Object, **fields: Any) -> Object:
         "abortScaleDownDelaySeconds": 0,
         **fields,
     }
+
+
+def blue_green(**fields: Any) -> Object:
+    """A strategy that switches when the new version is ready; `pause` is its pause."""
+    block = {"pause": fields.pop("pause")} if "pause" in fields else {}
+    delays = {"scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 0}
+    return {"type": "BlueGreen", "blueGreen": block, **delays, **fields}
+
+
+def rolling(max_surge: int | str, **fields: Any) -> Object:
+    """A strategy that replaces pods, with so many more than wanted."""
+    delays = {"scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 0}
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": max_surge},
+        **delays,
+        **fields,
+    }
+
+
+def instead(policy: Object) -> Object:
+    """A policy to merge into another one, of which no block is to be left."""
+    blocks = {"canary": None, "blueGreen": None, "rollingUpdate": None}
+    return {**blocks, **policy}
 
 
 def upgrade(name: str, target: str, *, to: Mapping[str, Any] | None = None, **spec: Any) -> Object:
@@ -107,6 +149,18 @@ def sizes(world: World, agent: str) -> dict[str, int]:
     """The pods that each revision of an Agent is to have, those without any left aside."""
     sets = world.children(agent, "ReplicaSet")
     return {revision(each): each["spec"]["replicas"] for each in sets if each["spec"]["replicas"]}
+
+
+def wait_for_sizes(world: World, agent: str, wanted: Mapping[str, int]) -> None:
+    """Wait until each revision has its pods, all ready, and no other pod is left."""
+
+    def there(pods: list[Object]) -> bool:
+        counted: dict[str, int] = {}
+        for pod in pods:
+            counted[revision(pod)] = counted.get(revision(pod), 0) + 1
+        return counted == wanted and all(map(is_ready, pods))
+
+    world.wait_until_children(agent, "Pod", there, within=START)
 
 
 def names(found: list[Object]) -> set[str]:
