@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from agentherd.api import AgentStatus, ConfigUpdate
 from agentherd.domain import children
-from agentherd.domain.change import Choice
+from agentherd.domain.change import Choice, is_running
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.kinds import (
     CONFIG_ANNOTATION,
@@ -24,7 +24,7 @@ from agentherd.domain.kinds import (
     companion_name,
     revision_name,
 )
-from agentherd.domain.observation import AgentObservation
+from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Apply, Delete, Manifest, Merge, Stage
 from agentherd.domain.revision import Revision, obsolete_revisions, revision_number
 from agentherd.domain.template import check
@@ -80,31 +80,42 @@ def reloaded_pods(seen: AgentObservation, status: AgentStatus) -> Iterator[Merge
 
 
 def obsolete(seen: AgentObservation, choice: Choice, status: AgentStatus) -> Iterator[Delete]:
-    """Remove the revisions beyond the history limit, with all that belongs to them."""
+    """Remove the revisions beyond the history limit, with all that belongs to them.
+
+    Pods whose revision has no record any more go too: nobody could return to them.
+    """
     agent = seen.agent
-    governing = seen.upgrades.get(choice.name or "")
     serving = {view.revision for view in seen.sets() if view.replicas or view.wanted}
-    gone = obsolete_revisions(
-        (view for view in seen.revisions.values() if seen.own(view)),
-        in_use={
-            choice.goal.hash,
-            choice.asked.hash,
-            status.stable_revision,
-            governing.upgrade.status.from_revision if governing else None,
-            *serving,
-        },
-        limit=agent.spec.revision_history_limit,
-    )
+    in_use = {
+        choice.goal.hash,
+        choice.asked.hash,
+        status.stable_revision,
+        _way_back(seen.upgrades.get(choice.name or "")),
+        *serving,
+    }
+    kept = [view for view in seen.revisions.values() if seen.own(view)]
+    known = {view.revision for view in kept}
+    lost = sorted({view.revision for view in seen.sets()} - known - in_use)
+    gone = obsolete_revisions(kept, in_use=in_use, limit=agent.spec.revision_history_limit)
     kinds: Iterable[tuple[Kind, Mapping[str, Child]]] = (
         (REPLICA_SET, seen.replica_sets),
         (CONFIG_MAP, seen.config_maps),
         (CONTROLLER_REVISION, seen.revisions),
     )
-    for old in gone:
+    for old in (*gone, *lost):
         name = revision_name(agent.metadata.name, old)
         for kind, live in kinds:
             if name in live and not live[name].deleting and seen.own(live[name]):
                 yield Delete(kind=kind, name=name, uid=live[name].uid)
+
+
+def _way_back(governing: SeenUpgrade | None) -> str | None:
+    """The revision that an upgrade may still have to go back to, until it has ended."""
+    if governing is None:
+        return None
+    spec, status = governing.upgrade.spec, governing.upgrade.status
+    asked_back = spec.rollback is not None and spec.rollback.requested
+    return status.from_revision if asked_back or is_running(governing.upgrade) else None
 
 
 def _pods(seen: AgentObservation, revision: Revision) -> Manifest | None:
