@@ -15,10 +15,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from agentherd.api import Phase, UpgradePhase
+from agentherd.api import AgentStatus, Phase, UpgradePhase
 from agentherd.domain.aside import hands_off, without_agent
 from agentherd.domain.belongings import agent_children, obsolete, reloaded_pods
 from agentherd.domain.change import (
+    ENDED,
     Choice,
     choose,
     revision_named,
@@ -144,7 +145,9 @@ def _planned(
         told.insert(0, write)
     return Plan.of(
         [*(i for i in intents if _is_due(seen, i, now)), *told],
-        wake_at=_wake_at(seen, facts, under_way, shrunk.wake_at, now),
+        wake_at=now
+        if _leads_on(seen, status, under_way)
+        else _wake_at(seen, facts, under_way, shrunk.wake_at, now),
         measure=measured(seen, _sides(under_way), contents),
     )
 
@@ -277,6 +280,24 @@ def _contents(
     return known
 
 
+def _leads_on(seen: AgentObservation, after: AgentStatus, under_way: Run | None) -> bool:
+    """Whether something follows from what is written now: nobody wakes us for our own writes.
+
+    Another stable revision has other children, and an upgrade may begin once it is its turn.
+    """
+    before = seen.agent.status
+    if before.stable_revision is None and not seen.upgrades:
+        return False  # a first start; all there is to do for it was done before
+    was = (before.stable_revision, before.target_revision, before.upgrade)
+    if was != (after.stable_revision, after.target_revision, after.upgrade):
+        return True
+    return (
+        under_way is not None
+        and under_way.status.phase in ENDED
+        and under_way.governing.upgrade.status.phase not in ENDED
+    )
+
+
 def _wake_at(
     seen: AgentObservation,
     facts: Facts,
@@ -294,8 +315,6 @@ def _wake_at(
             found.append(kept)
         if under_way.move.wake_at is not None:
             found.append(max(now, under_way.move.wake_at))
-        if under_way.serving != seen.agent.status.stable_revision:
-            found.append(now)  # what follows from it is another look, and nobody else brings one
     if drained_at is not None:
         found.append(max(now, drained_at))
     return min(found, default=None)

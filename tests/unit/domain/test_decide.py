@@ -11,27 +11,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.twin import Controllers, Rig, Twin, in_fake_time
 from tests.twin.rig import loop_clock
-from tests.twin.samples import NOON, agent, pod_view, raw_agent, revision_view, set_view
+from tests.twin.samples import (
+    NOON,
+    agent,
+    pod_view,
+    raw_agent,
+    raw_upgrade,
+    revision_view,
+    set_view,
+)
+from tests.unit.domain.samples import kept, seen_upgrade
 
 from agentherd.api import Phase
 from agentherd.domain.decide import decide
 from agentherd.domain.faults import Fault
-from agentherd.domain.kinds import AGENT, REPLICA_SET
+from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, REPLICA_SET, REVISION_LABEL, SERVICE
 from agentherd.domain.observation import AgentObservation, Dependency
 from agentherd.domain.plan import (
-    Annotate,
     Apply,
+    Create,
     Delete,
     Emit,
     Failure,
+    Merge,
     Plan,
     Ref,
     Scale,
+    Stage,
     WriteStatus,
 )
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
-from agentherd.domain.views import Child
 
 LATER = NOON + timedelta(minutes=1)
 
@@ -85,6 +95,13 @@ def in_status(seen: AgentObservation, **fields: Any) -> AgentObservation:
 # The whole
 
 
+policies = st.sampled_from(
+    [
+        {"type": "BlueGreen"},
+        {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}},
+        {"type": "Canary", "canary": {"steps": [{"weight": 50, "pause": {"seconds": 3}}]}},
+    ]
+)
 specs = st.fixed_dictionaries(
     {
         "replicas": st.integers(0, 3),
@@ -92,6 +109,7 @@ specs = st.fixed_dictionaries(
         "configUpdate": st.sampled_from(["Rollout", "InPlace"]),
         "config": st.sampled_from([{}, {"a": "1"}, {"a": "2", "b": ""}]),
         "revisionHistoryLimit": st.integers(0, 1),
+        "upgradePolicy": policies,
     },
     optional={
         "version": st.just("1.0.0"),
@@ -115,12 +133,16 @@ def test_once_everything_is_done_nothing_is_left_to_do(life: list[dict[str, Any]
         controllers.sick_images["agent:broken"] = "ImagePullBackOff"
         for spec in life:
             twin.put(AGENT, raw_agent(**spec) | status_so_far(twin))
-            await Rig(twin, controllers=controllers).until_quiet()
+            await Rig(twin, controllers=controllers).until_quiet(patience=KEPT_SECONDS)
         rig = Rig(twin)
         rig.feed()
         return rig.plan()
 
     assert in_fake_time(live).intents == ()
+
+
+KEPT_SECONDS = 31
+"""How long the pods of the version that lost are kept, and one more."""
 
 
 def status_so_far(twin: Twin) -> dict[str, Any]:
@@ -231,7 +253,7 @@ def test_two_agents_that_wait_for_each_other_are_told_so() -> None:
     assert "greeter and model depend on each other" in status_of(plan)["lastError"]["message"]
 
 
-# Children that are not as they should be
+# Children
 
 
 @pytest.mark.parametrize(
@@ -240,62 +262,39 @@ def test_two_agents_that_wait_for_each_other_are_told_so() -> None:
     ids=["somebody was at it", "applied by another version", "owner taken away"],
 )
 def test_a_child_that_was_changed_is_put_right(change: dict[str, Any]) -> None:
-    """By an apply that holds only for this very object."""
+    """And nothing else is written."""
     service = replace(SETTLED.services["greeter"], **change)
 
     plan = decide(replace(SETTLED, services={"greeter": service}), NOON)
 
-    (apply,) = [i for i in plan.intents if isinstance(i, Apply)]
-    assert (str(apply.ref), apply.uid) == ("Service greeter", service.uid)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"deleting": True}, {"owner": "uid-of-somebody-else", "touched": True}],
-    ids=["on its way out", "of an earlier Agent"],
-)
-def test_a_child_that_goes_is_left_alone(change: dict[str, Any]) -> None:
-    """Its end wakes us."""
-    service = replace(SETTLED.services["greeter"], **change)
-
-    assert decide(replace(SETTLED, services={"greeter": service}), NOON).intents == ()
-
-
-def test_a_child_that_is_missing_is_made_again() -> None:
-    """Without a uid, so it is to be created."""
-    plan = decide(replace(SETTLED, services={}), NOON)
-
-    (apply,) = plan.intents
-    assert isinstance(apply, Apply)
-    assert apply.uid is None
+    assert refs(plan, Apply) == ["Service greeter"]
+    assert len(plan.intents) == 1
 
 
 def test_a_child_that_is_not_needed_any_more_is_deleted() -> None:
-    """Exactly the one that was seen."""
+    """One pod could never be moved if it had a budget."""
     plan = decide(changed(SETTLED, replicas=1), NOON)
 
     assert refs(plan, Delete) == ["PodDisruptionBudget agentherd-greeter"]
 
 
-def test_a_child_of_nobody_is_not_deleted() -> None:
-    """It may be somebody's."""
-    budgets: dict[str, Child] = {
-        name: replace(child, owner=None) for name, child in SETTLED.disruption_budgets.items()
-    }
-
-    plan = decide(replace(changed(SETTLED, replicas=1), disruption_budgets=budgets), NOON)
-
-    assert refs(plan, Delete) == []
-
-
 def test_a_size_that_somebody_changed_is_put_right() -> None:
     """Only the number is written."""
     name = f"greeter-{REVISION}"
-    sets = {name: replace(SETTLED.replica_sets[name], wanted=7)}
+    sets = {name: replace(SETTLED.replica_sets[name], wanted=1)}
 
     plan = decide(replace(SETTLED, replica_sets=sets), NOON)
 
     assert refs(plan, Scale) == [f"ReplicaSet {name}"]
+
+
+def test_a_template_without_ports_has_no_service() -> None:
+    """Nobody could send to it."""
+    container = {"name": "agent", "image": "agent:1"}
+
+    plan = decide(observed(template={"spec": {"containers": [container]}}), NOON)
+
+    assert "Service greeter" not in refs(plan, Apply)
 
 
 # Refusals
@@ -336,52 +335,131 @@ def test_of_several_refusals_that_of_the_pods_is_told() -> None:
     assert status_of(plan)["lastError"]["message"] == "no ReplicaSet"
 
 
-def test_a_template_that_contradicts_the_spec_makes_no_revision() -> None:
-    """The old one goes on; the status says what to do."""
-    container = {"name": "agent", "image": "a", "env": [{"name": "AGENTHERD_AGENT"}]}
-    template = {"spec": {"containers": [container]}}
+CONFLICT = {
+    "spec": {"containers": [{"name": "agent", "image": "a", "env": [{"name": "AGENTHERD_AGENT"}]}]}
+}
 
-    plan = decide(changed(SETTLED, template=template), NOON)
 
-    kinds = {ref.split()[0] for ref in refs(plan, Apply) + refs(plan, Scale)}
-    assert not kinds & {"ReplicaSet", "ControllerRevision"}
+def test_a_template_that_contradicts_the_spec_makes_no_pods() -> None:
+    """The status says what to do."""
+    plan = decide(observed(template=CONFLICT), NOON)
+
+    assert not any(ref.startswith("ReplicaSet") for ref in refs(plan, Apply))
     assert status_of(plan)["lastError"]["reason"] == "TemplateConflict"
 
 
-# Revisions
+# Changes of a running Agent
 
 
-def test_a_new_revision_leaves_the_old_one_as_it_is() -> None:
-    """It surges; nothing is scaled down yet."""
+def test_a_changed_spec_gets_an_upgrade_and_nothing_else() -> None:
+    """What runs is left as it is."""
     plan = decide(changed(SETTLED, image="agent:2"), NOON)
 
+    assert refs(plan, Create) == ["AgentUpgrade greeter-2"]
+    assert refs(plan, Apply) + refs(plan, Scale) + refs(plan, Delete) == []
+    assert (status_of(plan)["upgrade"], status_of(plan)["stableRevision"]) == (
+        "greeter-2",
+        REVISION,
+    )
+
+
+def test_an_upgrade_that_could_not_be_made_is_made_later() -> None:
+    """Until then its spec counts as new; else the change would be forgotten."""
+    seen = changed(SETTLED, image="agent:2")
+    failures = refused("AgentUpgrade", "greeter-2")
+
+    early = decide(replace(seen, failures=failures), NOON)
+    due = decide(replace(seen, failures=failures), LATER)
+
+    assert refs(early, Create) == []
+    assert early.wake_at == LATER
+    assert status_of(early)["targetRevision"] == REVISION
+    assert refs(due, Create) == ["AgentUpgrade greeter-2"]
+
+
+def upgrading(phase: str, *, pods: int, **status: Any) -> AgentObservation:
+    """An Agent whose upgrade to another image has so many new pods."""
+    seen = changed(SETTLED, image="agent:2", upgradePolicy={"type": "BlueGreen"})
+    asked = revision_of(seen.agent.spec)
+    known = {
+        "phase": phase,
+        "fromRevision": REVISION,
+        "toRevision": asked.hash,
+        "steps": 1,
+        "step": 1,
+        "startedAt": NOON,
+        "progressSince": NOON,
+    }
+    one = seen_upgrade("greeter-2", owned=True, status=known | status, to={"revision": asked.hash})
+    name = f"greeter-{asked.hash}"
+    sets = {**seen.replica_sets, name: set_view(asked.hash, available=pods, ready=pods)}
+    records = {**seen.revisions, name: kept(seen.agent, 2)}
+    seen = replace(seen, upgrades={"greeter-2": one}, replica_sets=sets, revisions=records)
+    return in_status(seen, upgrade="greeter-2", target_revision=asked.hash, observed_generation=2)
+
+
+def selected(plan: Plan) -> list[str]:
+    """The revisions that the Service of the Agent is made to send to."""
+    made = [i.manifest for i in plan.intents if isinstance(i, Apply) and i.kind is SERVICE]
+    return [each["spec"]["selector"][REVISION_LABEL] for each in made if is_stable(each)]
+
+
+def is_stable(manifest: Any) -> bool:
+    return bool(manifest["metadata"]["name"] == "greeter")
+
+
+def test_the_new_revision_takes_over_in_one_turn() -> None:
+    """Service and status; the pods of the old one stay, and there is another look at once."""
+    seen = upgrading("Promoting", pods=2)
+    new = revision_of(seen.agent.spec).hash
+
+    plan = decide(seen, NOON)
+
+    assert selected(plan) == [new]
+    assert (status_of(plan)["stableRevision"], status_of(plan)["formerRevisions"]) == (
+        new,
+        [REVISION],
+    )
     assert refs(plan, Scale) == []
-    assert status_of(plan)["phase"] == "Deploying"
+    assert events_of(plan) == [(Reason.REVISION_PROMOTED, False)]
+    assert plan.wake_at == NOON
+
+
+def test_without_all_its_pods_it_does_not_take_over() -> None:
+    """The Service stays where it was."""
+    seen = upgrading("Promoting", pods=1)
+
+    plan = decide(seen, NOON)
+
+    assert selected(plan) == [REVISION]
     assert status_of(plan)["stableRevision"] == REVISION
 
 
-def test_when_the_new_revision_is_there_the_old_one_goes() -> None:
-    """And people are told."""
-    seen = changed(SETTLED, image="agent:2")
+def test_the_first_write_of_a_rollback_takes_the_requests_back() -> None:
+    """Before anything is recorded."""
+    seen = upgrading("RollingBack", pods=2, rollback=ROLLBACK)
     new = revision_of(seen.agent.spec).hash
-    sets = {**seen.replica_sets, f"greeter-{new}": set_view(new, owner=seen.agent.metadata.uid)}
+    seen = in_status(seen, stable_revision=new)
 
-    plan = decide(replace(seen, replica_sets=sets), NOON)
+    plan = decide(seen, NOON)
 
-    assert refs(plan, Scale) == [f"ReplicaSet greeter-{REVISION}"]
-    assert status_of(plan)["stableRevision"] == new
-    assert events_of(plan) == [(Reason.REVISION_PROMOTED, False)]
+    assert selected(plan) == [REVISION]
+    assert plan.intents[0].stage is Stage.TRAFFIC
+    assert status_of(plan)["stableRevision"] == REVISION
+    assert "formerRevisions" not in status_of(plan) or not status_of(plan)["formerRevisions"]
+
+
+ROLLBACK = {"trigger": "Requested", "reason": "no", "requestedBy": "kubectl", "at": NOON}
 
 
 def test_revisions_beyond_the_limit_go_with_all_that_is_theirs() -> None:
     """ReplicaSet, config and record; what still has pods stays."""
     mine = {"owner": SETTLED.agent.metadata.uid}
-    old = [
-        revision_view("a", 1, **mine),
-        revision_view("b", 2, **mine),
-        revision_view("c", 3, **mine),
-    ]
-    sets = {"greeter-a": set_view("a", wanted=0, **mine), "greeter-b": set_view("b", **mine)}
+    old = [revision_view(name, number, **mine) for number, name in enumerate("abc", 1)]
+    sets = {
+        "greeter-a": set_view("a", wanted=0, **mine),
+        "greeter-b": set_view("b", wanted=0, replicas=1, **mine),
+    }
     seen = changed(SETTLED, revisionHistoryLimit=0)
     seen = replace(
         seen,
@@ -424,7 +502,7 @@ def test_pods_are_nudged_when_a_config_is_reloaded() -> None:
     """The kubelet brings it at once to a pod that has changed."""
     plan = decide(reloaded(), LATER)
 
-    assert refs(plan, Annotate) == [f"Pod {name}" for name in IN_PLACE.pods]
+    assert refs(plan, Merge) == [f"Pod {name}" for name in IN_PLACE.pods]
     assert "ConfigMap agentherd-greeter" in refs(plan, Apply)
     assert refs(plan, Scale) == []
 
@@ -443,25 +521,23 @@ def test_pods_that_need_no_nudge_get_none(fields: dict[str, Any]) -> None:
     if "config" in fields:
         fields = {"config": status_of(decide(reloaded(), LATER))["configHash"]}
 
-    assert refs(decide(reloaded(**fields), LATER), Annotate) == []
+    assert refs(decide(reloaded(**fields), LATER), Merge) == []
 
 
 def test_the_shared_config_stays_until_no_pod_mounts_it() -> None:
-    """Pods of the stable revision read it while the next one starts."""
+    """Pods of the former revision read it until the last of them has gone."""
     moved = changed(IN_PLACE, replicas=1, configUpdate="Rollout")
-    new = revision_of(moved.agent.spec).hash
+    new = revision_of(moved.agent.spec)
+    old = {n: replace(view, wanted=0, available=0) for n, view in moved.replica_sets.items()}
+    sets = {**old, f"greeter-{new.hash}": set_view(new.hash, wanted=1)}
+    moved = in_status(moved, stable_revision=new.hash, target_revision=new.hash)
+    gone = {n: replace(view, replicas=0) for n, view in old.items()}
 
-    sets = {**moved.replica_sets, f"greeter-{new}": set_view(new, wanted=1)}
-    mine = {n: replace(view, owner=moved.agent.metadata.uid) for n, view in sets.items()}
-    gone = {
-        n: replace(v, wanted=0, replicas=0, available=0) for n, v in mine.items() if new not in n
-    }
+    early = decide(replace(moved, replica_sets=sets), NOON)
+    late = decide(replace(moved, replica_sets={**sets, **gone}), NOON)
 
-    promoted = decide(replace(moved, replica_sets=mine), NOON)
-    afterwards = decide(replace(moved, replica_sets={**mine, **gone}), NOON)
-
-    assert "ConfigMap agentherd-greeter" not in refs(promoted, Delete)
-    assert "ConfigMap agentherd-greeter" in refs(afterwards, Delete)
+    assert "ConfigMap agentherd-greeter" not in refs(early, Delete)
+    assert "ConfigMap agentherd-greeter" in refs(late, Delete)
 
 
 # What people are told
@@ -520,6 +596,53 @@ def test_pods_that_the_server_refuses_are_the_fault_of_the_replica_set() -> None
 
 
 # When to look again
+
+
+def succeeds(*upgrades: dict[str, Any], seconds: int, **spec: Any) -> list[str]:
+    """The phases of upgrades that people create together with an Agent, by their names."""
+
+    async def live() -> list[str]:
+        twin = Twin(loop_clock)
+        rig = Rig(twin)
+        rig.controllers.sick_images["agent:broken"] = "ImagePullBackOff"
+        twin.put(AGENT, raw_agent(**spec))
+        for number, upgrade in enumerate(upgrades):
+            twin.put(AGENT_UPGRADE, raw_upgrade(f"upgrade-{number}", **upgrade))
+        await rig.until_quiet(patience=seconds)
+        return [twin.live(AGENT_UPGRADE, n)["status"]["phase"] for n in twin.names(AGENT_UPGRADE)]
+
+    return in_fake_time(live)
+
+
+AT_ONCE = {"type": "BlueGreen", "scaleDownDelaySeconds": 900, "abortScaleDownDelaySeconds": 900}
+BAD = {"to": {"image": "agent:broken"}, "strategy": AT_ONCE}
+GOOD = {"to": {"version": "2.0.0"}, "strategy": AT_ONCE}
+
+
+def test_an_upgrade_begins_as_soon_as_the_agent_has_started() -> None:
+    """Nothing happens in the cluster after that, so nobody else would wake it."""
+    assert succeeds(GOOD, seconds=10) == ["Succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("first", "end"), [(GOOD, "Succeeded"), (BAD, "RolledBack")], ids=["succeeds", "fails"]
+)
+def test_an_upgrade_begins_as_soon_as_the_one_before_has_ended(
+    first: dict[str, Any], end: str
+) -> None:
+    """And not when the pods of the version that lost are removed."""
+    assert succeeds(first, GOOD, seconds=10) == [end, "Succeeded"]
+
+
+def test_a_stopped_agent_follows_its_spec_without_an_upgrade() -> None:
+    """Nobody is served; and the children of the new revision are made at once."""
+    stopped = changed(SETTLED, replicas=0)
+
+    plan = decide(changed(stopped, replicas=0, image="agent:2"), NOON)
+
+    assert refs(plan, Create) == []
+    assert status_of(plan)["stableRevision"] != REVISION
+    assert plan.wake_at == NOON
 
 
 def test_a_deployment_is_looked_at_again_at_its_deadline() -> None:
