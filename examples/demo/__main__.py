@@ -6,7 +6,8 @@ import json
 import shutil
 import sys
 import time
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from devcluster.errors import ClusterError
 from examples.demo.shell import (
@@ -19,6 +20,7 @@ from examples.demo.shell import (
 )
 from examples.demo.terminal import Style, command, say, styled, title
 from examples.demo.upgrade import AGENT, upgrade
+from examples.demo.upgrade import HOST as GREETER_HOST
 
 NAMESPACE: Final = "agentherd-demo"
 HOST: Final = "hello.agentherd.local"
@@ -65,6 +67,9 @@ def install(shell: Shell) -> None:
 def run_fleet(shell: Shell) -> None:
     """Apply the samples and wait until every Agent is what it should be."""
     title("Run a fleet of agents")
+    routes = json.loads(shell("get", "httproutes", "-A", "-o", "json", quiet=True))["items"]
+    if others := rivals(routes):
+        raise DemoError(f"{', '.join(others)} would answer for our agents; delete it first")
     shell("create", "namespace", NAMESPACE, quiet=True, check=False)
     files = ["first-agent.yaml", "fleet.yaml", "route.yaml"]
     if not shell.look(f"agent/{AGENT}", ".metadata.uid"):
@@ -75,6 +80,16 @@ def run_fleet(shell: Shell) -> None:
     agents = [f"agent/{name}" for name in FLEET]
     shell.here("wait", "--for=condition=Ready", *agents, "--timeout=120s")
     shell.here("get", "agents")
+
+
+def rivals(routes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Routes elsewhere that ask for our hosts, as those of someone who tries the examples do."""
+    return [
+        f"HTTPRoute {route['metadata']['namespace']}/{route['metadata']['name']}"
+        for route in routes
+        if route["metadata"]["namespace"] != NAMESPACE
+        and {HOST, GREETER_HOST} & set(route["spec"].get("hostnames", ()))
+    ]
 
 
 def ask(gateway: str) -> None:

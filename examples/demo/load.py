@@ -22,11 +22,11 @@ from devcluster.lock import alone
 from devcluster.progress import Progress
 from examples.demo.shell import DemoError
 
-LONGEST: Final = 180
+LONGEST: Final = 240
 """Seconds after which it ends by itself, whatever becomes of us."""
 
-TIMEOUT: Final = 10
-"""Seconds within which a request has to be answered."""
+TIMEOUT: Final = 30
+"""Seconds within which a request has to be answered; long, since a machine may have much to do."""
 
 NOBODY: Final = "nobody"
 """Who answered when no version put its name to the answer."""

@@ -1,4 +1,4 @@
-"""An Agent is changed while it is asked a hundred times a second.
+"""An Agent is changed while it is asked fifty times a second.
 
 First to a version that is good, then to one that fails its health check soon after it has been
 given its first requests. What is promised is checked: the one ends at the new version, the other
@@ -25,7 +25,7 @@ from examples.demo.timeline import Tally, Timeline
 
 AGENT: Final = "greeter"
 HOST: Final = "greeter.agentherd.local"
-RATE: Final = 100
+RATE: Final = 50
 BEFORE: Final = 2
 AFTER: Final = 4
 """Seconds for which the Agent is watched before a change and after it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from examples.demo import terminal, timeline
+from examples.demo.__main__ import NAMESPACE, rivals
 from examples.demo.load import NOBODY, Answer, Load, read
 from examples.demo.shell import DemoError
 from examples.demo.terminal import Style, styled
@@ -198,3 +199,19 @@ def test_the_demo_asks_the_agent_of_its_example():
 
     assert agent["metadata"]["name"] == AGENT
     assert agent["spec"]["traffic"]["hostnames"] == [HOST]
+
+
+def route(namespace: str, *hosts: str) -> dict:
+    metadata = {"namespace": namespace, "name": "greeter"}
+    return {"metadata": metadata, "spec": {"hostnames": list(hosts)} if hosts else {}}
+
+
+def test_a_route_elsewhere_that_asks_for_our_hosts_is_a_rival():
+    routes = [
+        route(NAMESPACE, HOST),
+        route("first", "first.agentherd.local", HOST),
+        route("second", "second.agentherd.local"),
+        route("third"),
+    ]
+
+    assert rivals(routes) == ["HTTPRoute first/greeter"]
