@@ -194,12 +194,16 @@ def _verbs(spec: AgentUpgradeSpec, done: list[tuple[str, str]]) -> Iterator[tupl
         yield "Paused", ""
     if not spec.paused and pausing == "Paused":
         yield "Resumed", ""
-    attempt = f"attempt {spec.attempt}"
-    if spec.attempt > 1 and ("Retried", attempt) not in done:
-        yield "Retried", attempt
+    retried = ("Retried", f"attempt {spec.attempt}")
+    in_this_attempt = done
+    if retried in done:
+        in_this_attempt = done[done.index(retried) + 1 :]
+    elif spec.attempt > 1:
+        in_this_attempt = []
+        yield retried
     if spec.promote is not None:
         said = "full" if spec.promote.full else f"through step {spec.promote.step}"
-        if ("Promoted", said) not in done and (spec.promote.full or spec.promote.step):
+        if ("Promoted", said) not in in_this_attempt and (spec.promote.full or spec.promote.step):
             yield "Promoted", said
     requested = spec.rollback is not None and spec.rollback.requested
     if requested and ("RollbackRequested", _of(spec)) not in done:
