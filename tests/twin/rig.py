@@ -32,7 +32,7 @@ from agentherd.domain.kinds import (
 )
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Plan
-from agentherd.domain.readings import Reading, Target
+from agentherd.domain.readings import Checks, Reading, Target
 from agentherd.engine.applier import Applier
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
@@ -62,6 +62,7 @@ class Pods:
 
     def __init__(self) -> None:
         self.known: dict[str, Reading] = {}
+        self.checked: dict[str, Checks] = {}
         self.followed: dict[Key, tuple[Target, ...]] = {}
 
     def follow(self, key: Key, targets: Collection[Target]) -> None:
@@ -72,6 +73,11 @@ class Pods:
         """What is known of the pods that are asked for."""
         uids = {target.uid for target in self.followed.get(key, ())}
         return {uid: reading for uid, reading in self.known.items() if uid in uids}
+
+    def checks(self, key: Key) -> Mapping[str, Checks]:
+        """What is known of the health of the pods that are asked."""
+        uids = {target.uid for target in self.followed.get(key, ()) if target.health}
+        return {uid: checks for uid, checks in self.checked.items() if uid in uids}
 
 
 class Rig:

@@ -148,7 +148,7 @@ def _planned(
         wake_at=now
         if _leads_on(seen, status, under_way)
         else _wake_at(seen, facts, under_way, shrunk.wake_at, now),
-        measure=measured(seen, _sides(under_way), contents),
+        measure=measured(seen, contents, under_way),
     )
 
 
@@ -258,13 +258,6 @@ def _alone(seen: AgentObservation, stable: str | None) -> bool:
     """Whether no pod of another revision runs any more that might need what all share."""
     others = (view for view in seen.sets() if view.revision != stable)
     return stable is not None and not any(v.replicas or v.wanted for v in others)
-
-
-def _sides(under_way: Run | None) -> tuple[str, ...]:
-    """The revisions whose pods are measured: both sides of an upgrade, while it runs."""
-    if under_way is None or not under_way.moving:
-        return ()
-    return (under_way.new.hash, under_way.serving)
 
 
 def _contents(

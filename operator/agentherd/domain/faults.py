@@ -62,6 +62,15 @@ def mount_fault(pod: str, message: str) -> Fault:
     return Fault(Reason.VOLUME_NOT_MOUNTED, f"pod {pod} cannot start: {message}")
 
 
+def check_fault(pod: str, *, failures: int, status: int) -> Fault:
+    """The fault of a pod that is ready and has answered that it is not, more often than it may."""
+    times = f", {failures} times in a row" if failures > 1 else ""
+    return Fault(
+        Reason.PROBES_FAIL,
+        f"pod {pod} was ready and now answers its readiness probe with status {status}{times}",
+    )
+
+
 def _containers(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     yield from status.get("initContainerStatuses", ())
     yield from status.get("containerStatuses", ())

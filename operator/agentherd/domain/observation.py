@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from agentherd.api import Agent, AgentUpgrade, OperatingMode, Phase
 from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, Key, Kind
 from agentherd.domain.plan import Failure, Identity, Owner, Ref
-from agentherd.domain.readings import Reading
+from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.routes import RouteView
 from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView
 
@@ -65,6 +65,7 @@ class Leftovers:
 class AgentObservation:
     """An Agent, its children by name, its upgrades, routes and dependencies, and refused writes.
 
+    `checks` say what pods answer about their health, by uid, as long as somebody asks them.
     `version` is the resourceVersion and `writer` the field manager that wrote the Agent last;
     `unreadable` says what this version of the operator does not understand of it. Children are all
     objects that carry the Agent's label; those that belong to an earlier Agent of the same name
@@ -80,6 +81,7 @@ class AgentObservation:
     routes: Mapping[tuple[Kind, Key], RouteView] = field(default_factory=dict)
     routes_known: bool = True
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    checks: Mapping[str, Checks] = field(default_factory=dict)
     config_maps: Mapping[str, Child] = field(default_factory=dict)
     disruption_budgets: Mapping[str, Child] = field(default_factory=dict)
     pods: Mapping[str, PodView] = field(default_factory=dict)

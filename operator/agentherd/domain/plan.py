@@ -198,7 +198,7 @@ class Failure:
 class Plan:
     """Intents in the order of their stages, and when to look again although nothing happened.
 
-    `measure` are the pods whose metrics the next decision needs.
+    `measure` are the pods that have to be looked at for the next decision.
     """
 
     intents: tuple[Intent, ...] = ()

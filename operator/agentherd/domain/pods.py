@@ -6,7 +6,7 @@ then they finish what they have begun.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,9 +23,10 @@ from agentherd.domain.kinds import (
 )
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Merge, Scale, Stage
-from agentherd.domain.readings import Target
+from agentherd.domain.readings import Counters, Target
 from agentherd.domain.revision import Revision
-from agentherd.domain.template import container_ports
+from agentherd.domain.run import Run
+from agentherd.domain.template import container_ports, probed_port
 from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
 
 DRAIN_TIMEOUT: Final = timedelta(seconds=30)
@@ -70,27 +71,56 @@ def sized(
 
 
 def measured(
-    seen: AgentObservation, sides: Iterable[str], revisions: Mapping[str, Revision]
+    seen: AgentObservation, revisions: Mapping[str, Revision], under_way: Run | None
 ) -> Iterator[Target]:
-    """The pods whose metrics are needed: those of both `sides`, and all that drain."""
-    metrics = seen.agent.spec.metrics
-    if metrics is None:
+    """The pods that are looked at.
+
+    Metrics are needed of both sides of an upgrade, while it runs, and of all pods that drain; the
+    health of those of its new version.
+    """
+    moving = under_way if under_way is not None and under_way.moving else None
+    if moving is None and seen.agent.spec.metrics is None:
         return
-    wanted = set(sides)
+    canary = moving.new.hash if moving else None
+    sides = {canary, moving.serving} if moving else set()
     for _, pod in sorted(seen.pods.items()):
-        if pod.revision not in wanted and pod.draining_since is None:
-            continue
         revision = revisions.get(pod.revision)
-        port = _port(metrics.port, revision) if revision else None
-        if port is None or not pod.ip or pod.finished:
+        if revision is None or not pod.ip or pod.finished:
             continue
-        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-        yield Target(
-            uid=pod.uid,
-            url=f"http://{host}:{port}{metrics.path}",
-            requests=metrics.requests,
-            in_flight=metrics.in_flight,
-        )
+        counted = pod.revision in sides or pod.draining_since is not None
+        counters = _counters(seen, pod, revision) if counted else None
+        health = _health(pod, revision) if pod.revision == canary else None
+        if counters or health:
+            yield Target(uid=pod.uid, counters=counters, health=health)
+
+
+def _counters(seen: AgentObservation, pod: PodView, revision: Revision) -> Counters | None:
+    metrics = seen.agent.spec.metrics
+    port = _port(metrics.port, revision) if metrics else None
+    if metrics is None or port is None:
+        return None
+    return Counters(
+        url=_url(pod, port, metrics.path),
+        requests=metrics.requests,
+        in_flight=metrics.in_flight,
+    )
+
+
+def _health(pod: PodView, revision: Revision) -> str | None:
+    """The URL of the readiness probe of a pod that is to stay and is ready.
+
+    One that starts is asked by the kubelet every second, and may say no as long as it likes.
+    """
+    if revision.health is None or not pod.ready or pod.deleting or pod.draining_since is not None:
+        return None
+    check = revision.health.http
+    port = probed_port(revision.template, check.port)
+    return _url(pod, port, check.path) if port is not None else None
+
+
+def _url(pod: PodView, port: int, path: str) -> str:
+    host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+    return f"http://{host}:{port}{path}"
 
 
 def _shrink(

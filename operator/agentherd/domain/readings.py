@@ -1,14 +1,17 @@
-"""What the metrics of a pod tell: how many requests it got lately, and how many it still has.
+"""What looks at a pod tell: how many requests it got lately and still has, and if it is healthy.
 
 A counter tells only by its increase, and only while somebody looks: what a pod got before the
 first look, or between the last look and a restart, is not known and not guessed. So a reading
 counts less rather than more, and says for how long it counted.
+
+What a pod answers to a check is told by the pod; a silence is told by whatever lies between, and
+so it says nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Final
@@ -21,13 +24,21 @@ ENOUGH: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A pod to look at; `requests` and `in_flight` are the names of its metrics."""
+class Counters:
+    """Where the metrics of a pod are; `requests` and `in_flight` are their names."""
 
-    uid: str
     url: str
     requests: str
     in_flight: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A pod to look at: its metrics, and the URL that tells whether it is healthy."""
+
+    uid: str
+    counters: Counters | None = None
+    health: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,31 @@ class Reading:
     at: datetime
     seconds: float
     since_last: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """The checks of one pod: `failures` of them in a row up to the latest, answered with `status`.
+
+    `passed` says that one was healthy, and `at` is in seconds of a clock that never goes back.
+    """
+
+    failures: int = 0
+    status: int = 0
+    passed: bool = False
+    at: float = 0
+
+    def after(self, status: int, *, at: float) -> Checks:
+        """These checks and one more answer; a longer silence ends the row."""
+        if 200 <= status < 400:
+            return Checks(status=status, passed=True, at=at)
+        # Whoever guards the way to the pod may let the kubelet through and not us, all the time.
+        refused = 400 <= status < 500 and not self.passed
+        row = self.failures if at - self.at <= WINDOW else 0
+        return replace(self, failures=0 if refused else row + 1, status=status, at=at)
+
+
+UNCHECKED: Final = Checks()
 
 
 def reading(samples: Sequence[Sample], *, now: float, at: datetime) -> Reading | None:

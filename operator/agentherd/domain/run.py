@@ -18,7 +18,7 @@ from agentherd.api import (
     UpgradePhase,
 )
 from agentherd.domain.change import Choice, is_asked_again, is_running
-from agentherd.domain.faults import Fault
+from agentherd.domain.faults import Fault, check_fault
 from agentherd.domain.kinds import revision_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Failure, Ref
@@ -186,7 +186,7 @@ def _facts(
         by_gateway=seen.agent.spec.traffic is not None,
         settle=settle,
         deadline=way.progress_deadline or deadline,
-        fault=fault_of(seen, goal.hash),
+        fault=fault_of(seen, goal.hash) or _unhealthy(seen, goal),
         refusal=refusal,
         promoted=stable == goal.hash,
         shifted=shifted,
@@ -209,6 +209,19 @@ def fault_of(seen: AgentObservation, revision: str) -> Fault | None:
     for pod in seen.pods_of(revision):
         if pod.fault is not None and not pod.deleting and not pod.finished:
             return pod.fault
+    return None
+
+
+def _unhealthy(seen: AgentObservation, goal: Revision) -> Fault | None:
+    """What checks of our own say before the kubelet, which looks less often."""
+    if goal.health is None:
+        return None
+    for pod in seen.pods_of(goal.hash):
+        checks = seen.checks.get(pod.uid)
+        if checks is None or not pod.ready or pod.deleting or pod.finished:
+            continue
+        if checks.failures >= goal.health.failure_threshold:
+            return check_fault(pod.name, failures=checks.failures, status=checks.status)
     return None
 
 

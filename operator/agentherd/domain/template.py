@@ -143,6 +143,15 @@ def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [ports[key] for key in sorted(ports)]
 
 
+def probed_port(template: Mapping[str, Any], port: int | str) -> int | None:
+    """The number of a port that probes name, which is one of the first container."""
+    if isinstance(port, int):
+        return port
+    ports = template["spec"]["containers"][0].get("ports") or ()
+    number = next((p.get("containerPort") for p in ports if p.get("name") == port), None)
+    return number if isinstance(number, int) else None
+
+
 def _add_environment(containers: list[dict[str, Any]], agent: str, revision: Revision) -> None:
     ours = [
         {"name": "AGENTHERD_AGENT", "value": agent},

@@ -26,7 +26,7 @@ from agentherd.domain.observation import (
     SeenUpgrade,
 )
 from agentherd.domain.plan import Failure, Ref
-from agentherd.domain.readings import Reading
+from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.views import PodView, ReplicaSetView, RevisionView
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.store import Store
@@ -40,6 +40,10 @@ class Readings(Protocol):
 
     def readings(self, key: Key) -> Mapping[str, Reading]:
         """The readings of an Agent's pods, by uid."""
+        ...
+
+    def checks(self, key: Key) -> Mapping[str, Checks]:
+        """The checks of an Agent's pods, by uid."""
         ...
 
 
@@ -74,6 +78,7 @@ def agent_observer(
             routes=store.routes.of(key),
             routes_known=routes_known(),
             readings=readings.readings(key),
+            checks=readings.checks(key),
             config_maps=store.children(key, CONFIG_MAP),
             disruption_budgets=store.children(key, DISRUPTION_BUDGET),
             pods=_pods(store, mounts, key),

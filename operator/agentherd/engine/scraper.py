@@ -1,9 +1,11 @@
-"""Looks at the metrics of the pods of Agents that are being upgraded, every second.
+"""Looks at the metrics and the health of the pods of Agents that are being upgraded, every second.
 
 What comes from a pod is made by somebody else's program: it may be late, endless, garbage or
 hostile. A look that yields no number is no reading, never an error, and costs a bounded amount of
 time and memory. Only the lines of the two metrics are read and their labels skipped, which takes
 a fraction of what parsing a whole exposition does, hundreds of times a second.
+
+A pod that is slow to answer is looked at apart from then on, so that it delays only its like.
 
 Nothing is remembered but the looks of the last seconds; a process that starts makes them again.
 """
@@ -17,22 +19,34 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import islice
-from typing import Final
+from itertools import islice, product
+from typing import Final, Protocol, TypeVar
 
 import aiohttp
 
 from agentherd import __version__
 from agentherd.domain.kinds import Key
-from agentherd.domain.readings import WINDOW, Reading, Sample, Target, reading
+from agentherd.domain.readings import (
+    UNCHECKED,
+    WINDOW,
+    Checks,
+    Counters,
+    Reading,
+    Sample,
+    Target,
+    reading,
+)
 
 log = logging.getLogger(__name__)
 
 TIMEOUT: Final = 0.9
 """Less than a second, so that a pod that hangs costs the others of its Agent no look."""
+
+SLOW: Final = 0.3
+"""Seconds after which a pod is looked at together with others like it the next time."""
 
 BODY_LIMIT: Final = 4 * 2**20
 
@@ -40,27 +54,40 @@ SERIES_LIMIT: Final = 10_000
 """Combinations of labels of one metric, which are all in a body and all added up."""
 
 AT_ONCE: Final = 50
+"""Pods that are looked at together; as many slow ones besides."""
+
 AT_ONCE_PER_AGENT: Final = 10
 """Fewer than in all, so that the pods of one Agent that hang leave room for the others."""
 
 COUNTABLE: Final = 2.0**53
 """From here on a float does not count by one any more."""
 
-Fetch = Callable[[str], Awaitable[str | None]]
-"""Reads the text at a URL; None, and a line in the log, when there is none."""
 
-Connect = Callable[[], AbstractAsyncContextManager[Fetch]]
+class Client(Protocol):
+    """Asks pods; an answer that cannot be had is None, and a line in the log."""
+
+    async def text(self, url: str) -> str | None:
+        """The text at a URL, if the answer is 200."""
+        ...
+
+    async def status(self, url: str) -> int | None:
+        """The status of an answer, whose body is not read."""
+        ...
+
+
+Connect = Callable[[], AbstractAsyncContextManager[Client]]
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
-async def over_http() -> AsyncIterator[Fetch]:
+async def over_http() -> AsyncIterator[Client]:
     """A session with pods: it follows no redirect and knows no proxy and no cookies."""
     async with aiohttp.ClientSession(
         # A kept connection would make a server wait that ends once its clients have gone.
         connector=aiohttp.TCPConnector(limit=0, force_close=True),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={
-            "Accept": "text/plain;version=0.0.4",
             # What is not unpacked cannot turn out to be larger than it was.
             "Accept-Encoding": "identity",
             "User-Agent": f"agentherd/{__version__}",
@@ -68,29 +95,41 @@ async def over_http() -> AsyncIterator[Fetch]:
         auto_decompress=False,
         trust_env=False,
     ) as session:
-
-        async def fetch(url: str) -> str | None:
-            try:
-                return await _text(session, url)
-            except (aiohttp.ClientError, OSError) as error:
-                log.debug("no answer from %s: %s", url, error)
-                return None
-
-        yield fetch
+        yield _OverHTTP(session)
 
 
-async def _text(session: aiohttp.ClientSession, url: str) -> str | None:
-    body = bytearray()
-    async with session.get(url, allow_redirects=False) as response:
-        if response.status != 200:
-            log.debug("%s answers with status %d", url, response.status)
+class _OverHTTP:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def text(self, url: str) -> str | None:
+        try:
+            return await self._text(url)
+        except (aiohttp.ClientError, OSError) as error:
+            log.debug("no answer from %s: %s", url, error)
             return None
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                log.debug("%s answers with more than %d bytes", url, BODY_LIMIT)
+
+    async def status(self, url: str) -> int | None:
+        try:
+            async with self._session.get(url, allow_redirects=False) as response:
+                return response.status
+        except (aiohttp.ClientError, OSError) as error:
+            log.debug("no answer from %s: %s", url, error)
+            return None
+
+    async def _text(self, url: str) -> str | None:
+        body = bytearray()
+        accept = {"Accept": "text/plain;version=0.0.4"}
+        async with self._session.get(url, allow_redirects=False, headers=accept) as response:
+            if response.status != 200:
+                log.debug("%s answers with status %d", url, response.status)
                 return None
-    return body.decode(errors="replace")
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    log.debug("%s answers with more than %d bytes", url, BODY_LIMIT)
+                    return None
+        return body.decode(errors="replace")
 
 
 @dataclass(slots=True)
@@ -99,19 +138,33 @@ class _Pod:
     samples: deque[Sample]
     seen: datetime | None = None
     reading: Reading | None = None
+    checks: Checks = UNCHECKED
+    slow: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether there may be something new to decide on."""
+        return self.target.counters is not None or self.checks.failures > 0
+
+
+def _slots(number: int) -> Mapping[bool, asyncio.Semaphore]:
+    """Room for looks at pods that answer quickly, and as much for those that are slow."""
+    return {slow: asyncio.Semaphore(number) for slow in (False, True)}
 
 
 @dataclass(slots=True)
 class _Followed:
     pods: Mapping[str, _Pod]
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE_PER_AGENT))
+    slots: Mapping[bool, asyncio.Semaphore] = field(
+        default_factory=lambda: _slots(AT_ONCE_PER_AGENT)
+    )
 
 
 class Scraper:
-    """Keeps readings of the pods it follows; calls `wake(key)` after every round of an Agent.
+    """Keeps what it sees of the pods it follows; calls `wake(key)` after every round that tells.
 
     A round ends when each pod has answered or had `TIMEOUT` seconds to; the next one of the same
-    Agent begins at the next multiple of `interval`.
+    Agent begins at the next multiple of `interval`. Its slow pods have rounds of their own.
     """
 
     def __init__(
@@ -126,7 +179,7 @@ class Scraper:
         self._clock = clock
         self._interval = interval
         self._connect = connect
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = _slots(AT_ONCE)
         self._kept = math.ceil(WINDOW / interval) + 2
         self._followed: dict[Key, _Followed] = {}
 
@@ -136,55 +189,86 @@ class Scraper:
             self._followed.pop(key, None)
             return
         followed = self._followed.setdefault(key, _Followed({}))
-        followed.pods = {
-            target.uid: pod
-            if (pod := followed.pods.get(target.uid)) and pod.target == target
-            else _Pod(target, deque(maxlen=self._kept))
-            for target in targets
-        }
+        known = followed.pods
+        followed.pods = {each.uid: self._pod(known.get(each.uid), each) for each in targets}
+
+    def _pod(self, known: _Pod | None, target: Target) -> _Pod:
+        if known is None or known.target.counters != target.counters:
+            return _Pod(target, deque(maxlen=self._kept))
+        if known.target != target:
+            return replace(known, target=target, checks=UNCHECKED)
+        return known
 
     def readings(self, key: Key) -> Mapping[str, Reading]:
         """What is known of the pods of an Agent, by uid; a pod that is not known is not there."""
+        return {uid: pod.reading for uid, pod in self._pods(key).items() if pod.reading}
+
+    def checks(self, key: Key) -> Mapping[str, Checks]:
+        """How the pods of an Agent that are asked for their health have answered, by uid."""
+        return {uid: pod.checks for uid, pod in self._pods(key).items() if pod.target.health}
+
+    def _pods(self, key: Key) -> Mapping[str, _Pod]:
         followed = self._followed.get(key)
-        pods = followed.pods if followed else {}
-        return {uid: pod.reading for uid, pod in pods.items() if pod.reading}
+        return followed.pods if followed else {}
 
     async def run(self) -> None:
         """Look at all pods every `interval` seconds until cancelled."""
-        rounds: dict[Key, asyncio.Task[None]] = {}
-        async with self._connect() as fetch, asyncio.TaskGroup() as group:
+        rounds: dict[tuple[Key, bool], asyncio.Task[None]] = {}
+        async with self._connect() as client, asyncio.TaskGroup() as group:
             while True:
-                rounds = {key: task for key, task in rounds.items() if not task.done()}
-                for key in self._followed.keys() - rounds.keys():
-                    rounds[key] = group.create_task(self._round(key, fetch), name=f"scrape {key}")
+                rounds = {each: task for each, task in rounds.items() if not task.done()}
+                for key, slow in set(product(self._followed, (False, True))) - rounds.keys():
+                    task = self._round(key, client, slow=slow)
+                    rounds[key, slow] = group.create_task(task, name=f"scrape {key}")
                 await asyncio.sleep(self._interval)
 
-    async def _round(self, key: Key, fetch: Fetch) -> None:
+    async def _round(self, key: Key, client: Client, *, slow: bool) -> None:
         followed = self._followed.get(key)
-        if followed is None:
+        pods = [pod for pod in self._pods(key).values() if pod.slow is slow]
+        if followed is None or not pods:
             return
         async with asyncio.TaskGroup() as group:
-            for pod in followed.pods.values():
-                group.create_task(self._look(pod, followed.slots, fetch))
-        if key in self._followed:
+            for pod in pods:
+                group.create_task(self._look(pod, followed.slots[slow], client))
+        if any(pod.tells for pod in self._pods(key).values()):
             self._wake(key)
 
-    async def _look(self, pod: _Pod, slots: asyncio.Semaphore, fetch: Fetch) -> None:
+    async def _look(self, pod: _Pod, slots: asyncio.Semaphore, client: Client) -> None:
         loop = asyncio.get_running_loop()
-        text = None
-        async with slots, self._slots:
-            try:
-                async with asyncio.timeout(TIMEOUT):
-                    text = await fetch(pod.target.url)
-            except TimeoutError:
-                log.debug("no answer from %s within %s s", pod.target.url, TIMEOUT)
-        requests = total(text, pod.target.requests) if text is not None else None
+        counters, health = pod.target.counters, pod.target.health
+        async with slots, self._slots[pod.slow]:
+            started = loop.time()
+            async with asyncio.TaskGroup() as group:
+                if counters is not None:
+                    group.create_task(self._count(pod, counters, client))
+                if health is not None:
+                    group.create_task(self._check(pod, health, client))
+        pod.slow = loop.time() - started > SLOW
+
+    async def _count(self, pod: _Pod, counters: Counters, client: Client) -> None:
+        now = asyncio.get_running_loop().time
+        text = await _in_time(client.text, counters.url)
+        requests = total(text, counters.requests) if text is not None else None
         if text is not None and requests is not None:
-            in_flight = total(text, pod.target.in_flight)
-            pod.samples.append(Sample(requests=requests, in_flight=in_flight, at=loop.time()))
+            in_flight = total(text, counters.in_flight)
+            pod.samples.append(Sample(requests=requests, in_flight=in_flight, at=now()))
             pod.seen = self._clock()
         if pod.seen is not None:
-            pod.reading = reading(pod.samples, now=loop.time(), at=pod.seen)
+            pod.reading = reading(pod.samples, now=now(), at=pod.seen)
+
+    async def _check(self, pod: _Pod, url: str, client: Client) -> None:
+        status = await _in_time(client.status, url)
+        if status is not None:
+            pod.checks = pod.checks.after(status, at=asyncio.get_running_loop().time())
+
+
+async def _in_time(ask: Callable[[str], Awaitable[T]], url: str) -> T | None:
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return await ask(url)
+    except TimeoutError:
+        log.debug("no answer from %s within %s s", url, TIMEOUT)
+        return None
 
 
 def total(text: str, name: str) -> float | None:

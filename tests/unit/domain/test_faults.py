@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentherd.domain.faults import pod_fault
+from agentherd.domain.faults import check_fault, pod_fault
 from agentherd.domain.reasons import Reason
 
 
@@ -167,6 +167,17 @@ def test_a_pod_that_was_ready_and_fails_its_probe_has_a_fault() -> None:
 def test_a_pod_that_does_well_or_has_not_begun_has_no_fault(raw: dict[str, Any]) -> None:
     """How long a start may take is judged by the progress deadline alone."""
     assert pod_fault(raw) is None
+
+
+@pytest.mark.parametrize(("failures", "said"), [(1, "503"), (3, "503, 3 times in a row")])
+def test_a_pod_that_answers_its_probe_badly_says_how(failures: int, said: str) -> None:
+    """For the kubelet it may be ready still, and the fault is the same."""
+    fault = check_fault("greeter-1-x", failures=failures, status=503)
+
+    assert fault.reason is Reason.PROBES_FAIL
+    assert fault.message == (
+        f"pod greeter-1-x was ready and now answers its readiness probe with status {said}"
+    )
 
 
 def test_conditions_that_are_told_late_are_no_failing_probe() -> None:

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentherd.domain.readings import ENOUGH, WINDOW, Reading, Sample, reading, share
+from agentherd.domain.readings import (
+    ENOUGH,
+    UNCHECKED,
+    WINDOW,
+    Checks,
+    Reading,
+    Sample,
+    reading,
+    share,
+)
 
 NOON = datetime(2026, 5, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 
@@ -168,3 +177,61 @@ def test_the_shares_of_both_sides_make_up_the_whole(
     if ours is not None and theirs is not None:
         assert 0 <= ours <= 100
         assert ours + theirs in {100, 101}
+
+
+# Health
+
+
+def answered(*statuses: int) -> Checks:
+    """What is known after these answers, one each second."""
+    checks = UNCHECKED
+    for at, status in enumerate(statuses):
+        checks = checks.after(status, at=float(at))
+    return checks
+
+
+@pytest.mark.parametrize(
+    ("statuses", "failures"),
+    [
+        ((), 0),
+        ((200, 399, 302), 0),
+        ((200, 503, 500, 503), 3),
+        ((200, 503, 503, 200), 0),
+        ((503, 503, 200, 503), 1),
+        ((200, 199, 400, 404), 3),
+        ((503, 503), 2),
+        ((403, 403, 403), 0),
+        ((403, 503, 403), 0),
+        ((200, 403), 1),
+    ],
+    ids=[
+        "no answer",
+        "all that is below 400 is healthy",
+        "failures in a row are counted",
+        "a healthy answer ends the row",
+        "and what came before it is past",
+        "all else fails",
+        "a pod may never have been healthy when it was asked",
+        "somebody on the way may refuse us from the beginning",
+        "then only what the pod itself says counts",
+        "a refusal that is new is the pod's",
+    ],
+)
+def test_answers_that_fail_are_counted_in_a_row(statuses: tuple[int, ...], failures: int) -> None:
+    assert answered(*statuses).failures == failures
+
+
+@pytest.mark.parametrize(("seconds", "failures"), [(WINDOW, 3), (WINDOW + 0.1, 1)])
+def test_a_row_does_not_go_on_after_a_long_silence(seconds: float, failures: int) -> None:
+    """Nobody knows what was in between; a short one is merely no data."""
+    before = answered(200, 503, 503)
+
+    assert before.after(503, at=before.at + seconds).failures == failures
+
+
+@given(st.lists(st.integers(100, 599), max_size=30))
+def test_a_row_is_never_longer_than_the_failing_answers_at_the_end(statuses: list[int]) -> None:
+    failing = [not 200 <= status < 400 for status in statuses]
+    at_the_end = next((n for n, bad in enumerate(reversed(failing)) if not bad), len(failing))
+
+    assert answered(*statuses).failures <= at_the_end

@@ -19,14 +19,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from tests.twin.rig import loop_clock
 
 from agentherd.domain.kinds import Key
-from agentherd.domain.readings import WINDOW, Target
+from agentherd.domain.readings import WINDOW, Counters, Target
 from agentherd.engine.scraper import (
     AT_ONCE,
     AT_ONCE_PER_AGENT,
     BODY_LIMIT,
     SERIES_LIMIT,
     TIMEOUT,
-    Fetch,
+    Client,
     Scraper,
     over_http,
     total,
@@ -36,13 +36,18 @@ GREETER, OTHER = Key("default", "greeter"), Key("default", "other")
 NAME = "http_requests_total"
 
 
-def target(uid: str, *, url: str = "", requests: str = NAME) -> Target:
-    return Target(
-        uid=uid,
+def target(uid: str, *, url: str = "", requests: str = NAME, health: str | None = None) -> Target:
+    counters = Counters(
         url=url or f"http://{uid}/metrics",
         requests=requests,
         in_flight="http_requests_in_flight",
     )
+    return Target(uid=uid, counters=counters, health=health)
+
+
+def checked(uid: str) -> Target:
+    """A pod without metrics."""
+    return Target(uid=uid, health=f"http://{uid}/healthz")
 
 
 def exposition(requests: object, in_flight: object = 0) -> str:
@@ -58,6 +63,7 @@ async def hangs() -> str | None:
 
 
 Pod = Callable[[], Awaitable[str | None]]
+"""What a pod has to tell: the text of its metrics, or the status of its health as a text."""
 
 
 @dataclass
@@ -80,10 +86,14 @@ class World:
         self.pods[uid] = answer
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Fetch]:
-        yield self.fetch
+    async def connect(self) -> AsyncIterator[Client]:
+        yield self
 
-    async def fetch(self, url: str) -> str | None:
+    async def status(self, url: str) -> int | None:
+        told = await self.text(url)
+        return int(told) if told is not None else None
+
+    async def text(self, url: str) -> str | None:
         uid = url.split("/")[2]
         self.asked.append((asyncio.get_running_loop().time(), uid))
         self.asking += 1
@@ -236,6 +246,74 @@ async def test_nothing_is_known_of_an_agent_that_was_never_followed() -> None:
     assert scraper.readings(GREETER) == {}
 
 
+async def test_a_row_of_failing_answers_is_counted() -> None:
+    """One that cannot be had is not bad: it neither counts nor ends the row."""
+    world = World()
+    world.serve("a", "200", "503", None, "500", None)
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [checked("a")])
+        await asyncio.sleep(5.5)
+        checks = scraper.checks(GREETER)["a"]
+
+    assert (checks.failures, checks.status) == (2, 500)
+    assert scraper.readings(GREETER) == {}
+
+
+async def test_a_healthy_agent_without_metrics_is_looked_at_and_not_woken() -> None:
+    """There is nothing new to decide on, until a check fails."""
+    world = World()
+    world.serve("a", "200", "200", "200", "503")
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [checked("a")])
+        await asyncio.sleep(2.5)
+        before = len(world.woken)
+        await asyncio.sleep(1)
+
+    assert (before, len(world.woken)) == (0, 1)
+
+
+async def test_metrics_and_health_of_a_pod_do_not_wait_for_each_other() -> None:
+    world = World(pods={"metrics": hangs})
+    world.serve("a", "200", "503")
+    world.serve("b", exposition(0), exposition(10))
+    world.pods["health"] = hangs
+
+    async with scraping(world) as scraper:
+        scraper.follow(
+            GREETER,
+            [
+                target("a", url="http://metrics/", health="http://a/"),
+                target("b", health="http://health/"),
+            ],
+        )
+        await asyncio.sleep(3.5)
+
+        assert scraper.checks(GREETER)["a"].failures == 3
+        assert scraper.readings(GREETER)["b"].recent == 10
+
+
+async def test_a_pod_that_is_not_asked_any_more_keeps_its_metrics_and_forgets_its_row() -> None:
+    """It was unready in between; once it is ready again the count begins anew."""
+    world = World()
+    world.serve("a", *(exposition(10 * n) for n in range(10)))
+    world.serve("health", "503")
+    asked, unasked = target("a", health="http://health/"), target("a")
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [asked])
+        await asyncio.sleep(2.5)
+        before = scraper.checks(GREETER)["a"].failures
+        scraper.follow(GREETER, [unasked])
+        between = scraper.checks(GREETER)
+        scraper.follow(GREETER, [asked])
+        await asyncio.sleep(1)
+
+        assert (before, between, scraper.checks(GREETER)["a"].failures) == (3, {}, 1)
+        assert scraper.readings(GREETER)["a"].recent == 30
+
+
 async def test_pods_that_hang_do_not_delay_another_agent() -> None:
     world = World(pods={f"hanging-{n}": hangs for n in range(3 * AT_ONCE)})
     world.serve("b", exposition(0))
@@ -246,7 +324,7 @@ async def test_pods_that_hang_do_not_delay_another_agent() -> None:
         await asyncio.sleep(10.5)
 
     assert sum(key == OTHER for _, key in world.woken) == 11
-    assert world.most == AT_ONCE_PER_AGENT + 1
+    assert world.most == 2 * AT_ONCE_PER_AGENT + 1
 
 
 async def test_a_pod_that_hangs_costs_the_others_of_its_agent_no_look() -> None:
@@ -261,16 +339,52 @@ async def test_a_pod_that_hangs_costs_the_others_of_its_agent_no_look() -> None:
     assert {uid: reading.recent for uid, reading in readings.items()} == {"b": 40}
 
 
+async def test_pods_that_hang_delay_only_each_other() -> None:
+    """However many of an Agent there are, those that answer are looked at every second."""
+    world = World(pods={f"hanging-{n}": hangs for n in range(5 * AT_ONCE_PER_AGENT)})
+    world.serve("b", "200", "503")
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [checked(uid) for uid in world.pods])
+        # The first round is the one in which they are found to hang.
+        await asyncio.sleep(5 * TIMEOUT + 1)
+        begun = len(world.asked)
+        await asyncio.sleep(10)
+
+    assert [uid for _, uid in world.asked[begun:]].count("b") == 10
+
+
+async def test_a_pod_that_has_hung_is_looked_at_with_the_others_once_it_answers() -> None:
+    tries = 0
+
+    async def wakes_up() -> str | None:
+        nonlocal tries
+        tries += 1
+        return await hangs() if tries <= 2 else "200"
+
+    world = World(pods={"a": wakes_up})
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [checked("a")])
+        await asyncio.sleep(5.5)
+
+        assert scraper.checks(GREETER)["a"].passed
+    assert [round(at - world.asked[0][0]) for at, _ in world.asked] == [0, 1, 2, 3, 4, 5]
+
+
 async def test_no_more_than_so_many_pods_are_asked_at_once() -> None:
+    """Of those that hang as many again, apart from the others."""
     agents = [Key("default", f"agent-{n}") for n in range(20)]
     world = World(pods={f"{key.name}-{n}": hangs for key in agents for n in range(20)})
 
     async with scraping(world) as scraper:
         for key in agents:
             scraper.follow(key, [target(f"{key.name}-{n}") for n in range(20)])
-        await asyncio.sleep(5)
+        await asyncio.sleep(0.5)
+        first = world.most
+        await asyncio.sleep(10)
 
-    assert world.most == AT_ONCE
+    assert (first, world.most) == (AT_ONCE, 2 * AT_ONCE)
 
 
 async def test_the_end_of_a_scraper_is_the_end_of_all_it_does() -> None:
@@ -296,8 +410,8 @@ def fetched(answer: Answer, *, path: str = "/metrics") -> str | None:
     async def fetch() -> str | None:
         app = web.Application()
         app.router.add_get("/{path:.*}", answer)
-        async with TestServer(app) as server, over_http() as fetch:
-            return await fetch(str(server.make_url(path)))
+        async with TestServer(app) as server, over_http() as client:
+            return await client.text(str(server.make_url(path)))
 
     return asyncio.run(fetch())
 
@@ -322,6 +436,26 @@ def test_an_answer_with_another_status_is_none(status: int) -> None:
         return web.Response(status=status, text=exposition(3) if status != 204 else None)
 
     assert fetched(answer) is None
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 401, 503])
+def test_the_status_of_a_health_check_is_what_the_pod_says(status: int) -> None:
+    """Neither a redirect is followed nor a body waited for that may never end."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Location": "/elsewhere"})
+        await response.prepare(request)
+        if status not in {204, 302}:
+            await asyncio.sleep(60)
+        return response
+
+    async def ask() -> int | None:
+        app = web.Application()
+        app.router.add_get("/healthz", answer)
+        async with TestServer(app) as server, over_http() as client, asyncio.timeout(10):
+            return await client.status(str(server.make_url("/healthz")))
+
+    assert asyncio.run(ask()) == status
 
 
 def test_no_redirect_is_followed() -> None:
@@ -375,8 +509,9 @@ def test_a_packed_body_is_not_unpacked() -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/metrics", "http://127.0.0.1:99999/", "", "x"])
 def test_an_address_where_nobody_answers_is_none(url: str) -> None:
     async def fetch() -> str | None:
-        async with over_http() as fetch:
-            return await fetch(url)
+        async with over_http() as client:
+            assert await client.status(url) is None
+            return await client.text(url)
 
     assert asyncio.run(fetch()) is None
 
@@ -390,8 +525,9 @@ def test_what_speaks_something_else_than_http_is_none() -> None:
     async def fetch() -> str | None:
         server = await asyncio.start_server(garble, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        async with server, over_http() as fetch:
-            return await fetch(f"http://127.0.0.1:{port}/metrics")
+        async with server, over_http() as client:
+            assert await client.status(f"http://127.0.0.1:{port}/healthz") is None
+            return await client.text(f"http://127.0.0.1:{port}/metrics")
 
     assert asyncio.run(fetch()) is None
 
