@@ -133,7 +133,7 @@ def _revision_children(
     agent = seen.agent
     name = revision_name(agent.metadata.name, revision.hash)
     config = children.config_map(agent, revision)
-    if config is not None:
+    if config is not None and not _reads_on(seen, revision):
         yield from keep(seen, CONFIG_MAP, config["metadata"]["name"], config, seen.config_maps)
     number = _number(seen, revision, newest=revision.hash == goal.hash)
     record = children.controller_revision(agent, revision, number)
@@ -141,6 +141,16 @@ def _revision_children(
     size = {"spec": {"replicas": sizes.get(revision.hash, 0)}}
     pods = _pods(seen, revision)
     yield from keep(seen, REPLICA_SET, name, pods, seen.replica_sets, unhashed=size)
+
+
+def _reads_on(seen: AgentObservation, revision: Revision) -> bool:
+    """Whether the pods of a revision go on with the config they share, and not with the next one.
+
+    A spec that stops to reload is a change of the revision as a whole: it comes with its upgrade.
+    """
+    reloads = seen.agent.spec.config_update is ConfigUpdate.IN_PLACE
+    shared = companion_name(seen.agent.metadata.name)
+    return revision.in_place and not reloads and shared in seen.config_maps
 
 
 def _number(seen: AgentObservation, revision: Revision, *, newest: bool) -> int:

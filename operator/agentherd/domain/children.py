@@ -117,6 +117,8 @@ def service_account(agent: Agent, revision: Revision) -> Manifest | None:
 
 def config_map(agent: Agent, revision: Revision) -> Manifest | None:
     """The config of a revision as files; None without config. Unless reloaded, it never changes."""
+    if not revision.mounts_config:
+        return None
     config = agent.spec.config if revision.in_place else revision.config
     if not config:
         return None

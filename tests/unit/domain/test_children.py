@@ -155,6 +155,13 @@ def test_the_config_of_a_revision_cannot_be_changed() -> None:
     assert BY_KIND["ConfigMap"]["data"] == {"a": "1"}
 
 
+def test_a_revision_without_config_gets_none() -> None:
+    """What the spec asks for now is the next revision's, also where config is reloaded."""
+    before = revision_of(agent(configUpdate="InPlace").spec)
+
+    assert children.config_map(agent(configUpdate="InPlace", config={"a": "1"}), before) is None
+
+
 def test_config_that_is_reloaded_can_be_changed() -> None:
     """It is one map for all revisions."""
     one = agent(config={"a": "1"}, configUpdate="InPlace")
