@@ -63,7 +63,7 @@ def upgrade(shell: Shell, gateway: str) -> str:
     status = badly.make()
     keep_promise(badly, status, phase="RolledBack", serves=good)
     record = status["rollback"]
-    _confirm(badly.total, f"{good} serves alone again, {_soon(record['durationSeconds'])}")
+    _confirm(badly.total, f"{bad} was taken back {_soon(record['durationSeconds'])}")
     say(f"  why: {record['reason']} ({record['trigger']})")
     say(f"  The Agent still asks for {bad}; its condition Ready says why it has not got it.")
     return badly.name
@@ -201,7 +201,7 @@ def _took(status: Status) -> int:
 
 
 def _soon(seconds: int) -> str:
-    return f"{seconds} s after that was seen" if seconds else "within a second"
+    return f"{seconds} s after it was seen to fail" if seconds else "as soon as it was seen to fail"
 
 
 def _version(gateway: str) -> str | None:
