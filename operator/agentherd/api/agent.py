@@ -103,7 +103,10 @@ class Health(WireModel):
 
     interval_seconds: Annotated[Int32, Field(ge=1, le=3600)] = 30
     """Seconds between two checks of a running pod. Defaults to 30. While a pod starts it is checked
-    every second, so a long interval does not delay a rollout."""
+    every second, so a long interval does not delay a rollout. While an upgrade runs, the operator
+    itself asks the pods of the new version every second too, so a long interval does not hide a
+    version that fails: after `failureThreshold` failing answers in a row it is rolled back. For the
+    operator a pod that does not answer has not failed; that is for the kubelet to find out."""
 
     timeout_seconds: Annotated[Int32, Field(ge=1, le=300)] = 3
     """Seconds within which a pod has to answer; no answer counts as a failure. Defaults to 3."""
