@@ -31,7 +31,15 @@ from agentherd.api.enums import (
 )
 from agentherd.api.meta import API_GROUP, API_VERSION, Condition, ObjectMeta
 from agentherd.api.metrics import Metrics
-from agentherd.api.strategy import BlueGreen, Canary, Pause, RollingUpdate, Step, Strategy
+from agentherd.api.strategy import (
+    BlueGreen,
+    Canary,
+    EffectiveStrategy,
+    Pause,
+    RollingUpdate,
+    Step,
+    Strategy,
+)
 from agentherd.api.traffic import ParentRef, RouteRef, Testers, Traffic
 from agentherd.api.upgrade import (
     AgentUpgrade,
@@ -64,6 +72,7 @@ __all__ = [
     "ConfigUpdate",
     "Control",
     "Drain",
+    "EffectiveStrategy",
     "HTTPCheck",
     "Health",
     "LastError",

@@ -1,7 +1,9 @@
 """How a running Agent goes over to another revision: in which steps, how fast, and what is kept.
 
 A strategy stands in two places, in the Agent for all its changes and in an AgentUpgrade for one.
-So it has no reference to either, and a field that is absent leaves the answer to the Agent.
+So it has no reference to either. A field that is absent leaves the answer to the operator, for whom
+whoever runs the cluster has set it; the answer stands in the status of the upgrade, so that an
+operator with other settings does not change what has begun.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from agentherd.api.markers import ATOMIC, RULES, Int32, Keywords, Rule
 from agentherd.api.meta import WireModel
 
 MAX_STEPS: Final = 20
+SURGE_PATTERN: Final = "^([1-9][0-9]?|100)%$"
 
 
 class Pause(WireModel):
@@ -59,15 +62,12 @@ class Step(WireModel):
 class Canary(WireModel):
     """Give the new version a growing part of the requests, step by step."""
 
-    steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS), ATOMIC] = (
-        Step(weight=5, pause=Pause(seconds=30)),
-        Step(weight=25, pause=Pause(seconds=30)),
-        Step(weight=50, pause=Pause(seconds=30)),
-    )
+    steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS), ATOMIC] | None = None
     """Steps in their order, at most 20. After the last one, the new version is brought to full size
-    and gets all requests; a step of 100 percent is not needed for that. Defaults to 5, 25 and 50
-    percent for 30 seconds each. Empty: the new version gets all requests once all its pods are
-    ready."""
+    and gets all requests; a step of 100 percent is not needed for that. Absent: those of the
+    operator, 5, 25 and 50 percent for 30 seconds each unless `--canary-weights` and
+    `--canary-pause-seconds` say otherwise. Empty: the new version gets all requests once all its
+    pods are ready."""
 
 
 class BlueGreen(WireModel):
@@ -79,24 +79,28 @@ class BlueGreen(WireModel):
     its pods are ready."""
 
 
+MaxSurge = Annotated[
+    int | str,
+    Keywords(
+        {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 1,
+            "maximum": 10000,
+            "maxLength": 4,
+            "pattern": SURGE_PATTERN,
+        }
+    ),
+]
+
+
 class RollingUpdate(WireModel):
     """Replace pods one after the other, without steps and without weights."""
 
-    max_surge: Annotated[
-        int | str,
-        Keywords(
-            {
-                "x-kubernetes-int-or-string": True,
-                "minimum": 1,
-                "maximum": 10000,
-                "maxLength": 4,
-                "pattern": "^([1-9][0-9]?|100)%$",
-            }
-        ),
-    ] = "25%"
+    max_surge: MaxSurge | None = None
     """Number of pods that may exist beyond those wanted while pods are replaced: a number from 1 to
     10000, or a percentage of the pods wanted from `1%` to `100%`, rounded up. The number of pods
-    that serve never falls below the one wanted. Defaults to `25%`."""
+    that serve never falls below the one wanted. Absent: that of the operator, `25%` unless
+    `--max-surge` says otherwise."""
 
 
 class Strategy(WireModel):
@@ -125,29 +129,60 @@ class Strategy(WireModel):
     one after the other. Defaults to `Canary`. Only the field of the chosen type may be set."""
 
     canary: Canary | None = None
-    """Steps of type `Canary`. Absent: 5, 25 and 50 percent for 30 seconds each."""
+    """Steps of type `Canary`. Absent: those of the operator."""
 
     blue_green: BlueGreen | None = None
     """Options of type `BlueGreen`. Absent: no pause before the new version gets the requests."""
 
     rolling_update: RollingUpdate | None = None
-    """Options of type `RollingUpdate`. Absent: a quarter more pods than wanted may exist."""
+    """Options of type `RollingUpdate`. Absent: those of the operator."""
 
     progress_deadline_seconds: Annotated[Int32, Field(ge=10, le=86400)] | None = None
     """Seconds within which the new version must get on: its pods become ready, its weight is set.
     Pauses do not count. After that the upgrade is rolled back. Absent: as many as
     `spec.progressDeadlineSeconds` of the Agent says."""
 
-    scale_down_delay_seconds: Annotated[Int32, Field(ge=0, le=86400)] = 30
+    scale_down_delay_seconds: Annotated[Int32, Field(ge=0, le=86400)] | None = None
     """Seconds the pods of the old version are kept, warm but without requests, after the new one
-    has got them all, so that going back takes no time. Defaults to 30. 0: they are drained and
-    removed at once."""
+    has got them all, so that going back takes no time. 0: they are drained and removed at once.
+    Absent: as many as the operator's `--scale-down-delay-seconds` says, 30 if it says nothing."""
 
-    abort_scale_down_delay_seconds: Annotated[Int32, Field(ge=0, le=86400)] = 30
+    abort_scale_down_delay_seconds: Annotated[Int32, Field(ge=0, le=86400)] | None = None
     """Seconds the pods of the new version are kept, without requests, after a rollback, so that
-    they can be looked at. Defaults to 30. 0: they are drained and removed at once."""
+    they can be looked at. 0: they are drained and removed at once. Absent: as many as the
+    operator's `--abort-scale-down-delay-seconds` says, 30 if it says nothing."""
 
-    rollback_window: Annotated[Int32, Field(ge=0, le=20)] = 3
+    rollback_window: Annotated[Int32, Field(ge=0, le=20)] | None = None
     """Number of former stable revisions that are gone back to without steps and pauses, because
     they have proved themselves: a change that leads to one of the latest so many is made as fast as
-    its pods become ready. Defaults to 3. 0: every change takes all steps."""
+    its pods become ready. 0: every change takes all steps. Absent: as many as the operator's
+    `--rollback-window` says, 3 if it says nothing."""
+
+
+class EffectiveStrategy(WireModel):
+    """A strategy without an open question: what the Agent, the upgrade and the operator say."""
+
+    type: StrategyType
+    """Type of the strategy."""
+
+    steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS), ATOMIC] = ()
+    """Steps of type `Canary`. Empty for the others. An upgrade that may go without them, as its
+    `status.steps` of 0 tells, does not take them."""
+
+    pause: Pause | None = None
+    """Pause of type `BlueGreen` before the new version gets the requests. Absent: there is none."""
+
+    max_surge: MaxSurge
+    """Pods that may exist beyond those wanted while type `RollingUpdate` replaces pods."""
+
+    progress_deadline_seconds: Annotated[Int32, Field(ge=0)]
+    """Seconds within which the new version must get on."""
+
+    scale_down_delay_seconds: Annotated[Int32, Field(ge=0)]
+    """Seconds the pods of the old version are kept after the new one has got all requests."""
+
+    abort_scale_down_delay_seconds: Annotated[Int32, Field(ge=0)]
+    """Seconds the pods of the new version are kept after a rollback."""
+
+    rollback_window: Annotated[Int32, Field(ge=0)]
+    """Number of former stable revisions that are gone back to without steps and pauses."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import ConfigDict, Field, StringConstraints
 
 from agentherd.api.agent import Config, Version
-from agentherd.api.enums import StrategyType, UpgradePhase
+from agentherd.api.enums import UpgradePhase
 from agentherd.api.markers import (
     ATOMIC,
     RULES,
@@ -33,7 +33,7 @@ from agentherd.api.markers import (
     list_map,
 )
 from agentherd.api.meta import Condition, StoredObject, WireModel
-from agentherd.api.strategy import MAX_STEPS, Strategy
+from agentherd.api.strategy import MAX_STEPS, EffectiveStrategy, Strategy
 
 MAX_UPGRADE_HISTORY: Final = 50
 MAX_CONTROLS: Final = 20
@@ -171,8 +171,8 @@ class AgentUpgradeSpec(WireModel):
 
     to: Change | None = None
     """What of the Agent is changed. The Agent itself is not written while the upgrade runs; once it
-    has succeeded, the changed fields are written into it with server-side apply. It can be changed
-    until the upgrade begins. Absent: what the spec of the Agent asks for is brought to its pods."""
+    has succeeded, the changed fields are written into it. It can be changed until the upgrade
+    begins. Absent: what the spec of the Agent asks for is brought to its pods."""
 
     strategy: Strategy | None = None
     """How the change is made. It can be changed until the upgrade begins. Absent:
@@ -298,8 +298,10 @@ class AgentUpgradeStatus(WireModel):
     to_version: Annotated[str, Clip(63)] | None = None
     """Version of the agent in `toRevision`. Absent: it has none."""
 
-    strategy: StrategyType | None = None
-    """Type of the strategy in use, wherever it comes from."""
+    strategy: EffectiveStrategy | None = None
+    """How the change is made, with all that `spec.strategy` and `spec.upgradePolicy` of the Agent
+    leave open filled in from the settings of the operator. It is settled when an attempt begins:
+    what is set elsewhere afterwards counts for the next one."""
 
     steps: Annotated[Int32, Field(ge=0, le=MAX_STEPS)] = 0
     """Number of steps of the strategy."""

@@ -10,6 +10,7 @@ from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, Key, Kind
 from agentherd.domain.plan import Failure, Identity, Owner, Ref
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.routes import RouteView
+from agentherd.domain.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView
 
 
@@ -70,10 +71,12 @@ class AgentObservation:
     `unreadable` says what this version of the operator does not understand of it. Children are all
     objects that carry the Agent's label; those that belong to an earlier Agent of the same name
     are among them until the garbage collector has removed them. `readings` are by uid of the pod;
-    `routes_known` is false until the API server has been asked for routes.
+    `routes_known` is false until the API server has been asked for routes. `defaults` are what the
+    operator has been told for strategies that leave something open.
     """
 
     agent: Agent
+    defaults: Defaults = DEFAULTS
     version: int = 0
     writer: str = ""
     unreadable: str = ""

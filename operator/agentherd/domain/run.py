@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from agentherd.api import (
     AgentUpgradeStatus,
+    EffectiveStrategy,
     OperatingMode,
     StrategyType,
     UpgradePhase,
@@ -26,7 +27,7 @@ from agentherd.domain.readings import Reading, share
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import is_complete
-from agentherd.domain.strategy import Course, course
+from agentherd.domain.strategy import Course, course, settled
 from agentherd.domain.upgrade import Facts, Move, advance, begin
 from agentherd.domain.views import ReplicaSetView
 
@@ -93,7 +94,10 @@ def run(
     if begins and (choice.objections[choice.name or ""] is not None or not seen.wanted):
         return None
     status = upgrade.status
-    way = _course(seen, governing, choice.goal)
+    strategy = None if begins else status.strategy
+    if strategy is None:
+        strategy = _strategy(seen, governing)
+    way = _course(seen, governing, strategy, choice.goal)
     facts = _facts(
         seen,
         governing,
@@ -111,6 +115,7 @@ def run(
         serving_revision = old.version if old else None
         move = begin(
             facts,
+            strategy,
             from_revision=stable,
             to_revision=choice.goal.hash,
             versions=(serving_revision, choice.goal.version),
@@ -148,11 +153,21 @@ def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | 
     return stable
 
 
-def _course(seen: AgentObservation, governing: SeenUpgrade, goal: Revision) -> Course:
-    """The course of the upgrade's own strategy, or else the Agent's."""
-    strategy = governing.upgrade.spec.strategy or seen.agent.spec.upgrade_policy
-    window = course(strategy, direct=True).rollback_window
-    known = goal.hash in seen.agent.status.former_revisions[:window]
+def _strategy(seen: AgentObservation, governing: SeenUpgrade) -> EffectiveStrategy:
+    """The upgrade's own strategy, or else the Agent's, as it holds if it begins now."""
+    spec = seen.agent.spec
+    return settled(
+        governing.upgrade.spec.strategy or spec.upgrade_policy,
+        seen.defaults,
+        progress_deadline_seconds=spec.progress_deadline_seconds,
+    )
+
+
+def _course(
+    seen: AgentObservation, governing: SeenUpgrade, strategy: EffectiveStrategy, goal: Revision
+) -> Course:
+    """The course of a strategy, without steps where they would protect nobody."""
+    known = goal.hash in seen.agent.status.former_revisions[: strategy.rollback_window]
     idle = seen.agent.spec.operating_mode is OperatingMode.MAINTENANCE
     begun = is_running(governing.upgrade) and governing.upgrade.status.started_at is not None
     direct = not governing.upgrade.status.steps if begun else known or idle
@@ -175,7 +190,6 @@ def _facts(
     status = governing.upgrade.status
     sets = {view.revision: view for view in seen.sets()}
     stable = seen.agent.status.stable_revision
-    deadline = timedelta(seconds=seen.agent.spec.progress_deadline_seconds)
     return Facts(
         spec=governing.upgrade.spec,
         status=status,
@@ -185,7 +199,6 @@ def _facts(
         stable=_available(sets.get(stable or "")),
         by_gateway=seen.agent.spec.traffic is not None,
         settle=settle,
-        deadline=way.progress_deadline or deadline,
         fault=fault_of(seen, goal.hash) or _unhealthy(seen, goal),
         refusal=refusal,
         promoted=stable == goal.hash,

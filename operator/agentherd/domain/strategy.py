@@ -11,15 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final, TypeVar
 
 from agentherd.api import (
-    BlueGreen,
     Canary,
+    EffectiveStrategy,
     Pause,
     RollingUpdate,
+    Step,
     Strategy,
     StrategyType,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +42,37 @@ class CourseStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """How one revision follows another; without steps it does so as soon as its pods are ready.
+class Defaults:
+    """What whoever runs the operator has set for strategies that leave it open."""
 
-    Without a `progress_deadline` that of the Agent holds.
-    """
+    canary_weights: tuple[int, ...] = (5, 25, 50)
+    canary_pause_seconds: int = 30
+    max_surge: int | str = "25%"
+    scale_down_delay_seconds: int = 30
+    abort_scale_down_delay_seconds: int = 30
+    rollback_window: int = 3
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of a canary that has none of its own."""
+        pause = Pause(seconds=self.canary_pause_seconds) if self.canary_pause_seconds else None
+        return tuple(Step(weight=weight, pause=pause) for weight in self.canary_weights)
+
+
+DEFAULTS: Final = Defaults()
+"""What holds where nobody has said anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How one revision follows another; without steps it does so as soon as its pods are ready."""
 
     type: StrategyType
     steps: tuple[CourseStep, ...]
     max_surge: int | str
-    progress_deadline: timedelta | None
+    progress_deadline: timedelta
     scale_down_delay: timedelta
     abort_scale_down_delay: timedelta
-    rollback_window: int
 
     @property
     def previews(self) -> bool:
@@ -58,22 +80,45 @@ class Course:
         return self.type is StrategyType.BLUE_GREEN
 
 
-def course(strategy: Strategy | None, *, direct: bool) -> Course:
-    """The course of a strategy; None is the default one.
+def settled(
+    strategy: Strategy | None, defaults: Defaults, *, progress_deadline_seconds: int
+) -> EffectiveStrategy:
+    """The strategy with every open question answered; None leaves them all open."""
+    strategy = strategy or Strategy()
+    canary = strategy.canary or Canary()
+    rolling_update = strategy.rolling_update or RollingUpdate()
+    steps = defaults.steps if canary.steps is None else canary.steps
+    return EffectiveStrategy(
+        type=strategy.type,
+        steps=steps if strategy.type is StrategyType.CANARY else (),
+        pause=strategy.blue_green.pause if strategy.blue_green else None,
+        max_surge=_first(rolling_update.max_surge, defaults.max_surge),
+        progress_deadline_seconds=_first(
+            strategy.progress_deadline_seconds, progress_deadline_seconds
+        ),
+        scale_down_delay_seconds=_first(
+            strategy.scale_down_delay_seconds, defaults.scale_down_delay_seconds
+        ),
+        abort_scale_down_delay_seconds=_first(
+            strategy.abort_scale_down_delay_seconds, defaults.abort_scale_down_delay_seconds
+        ),
+        rollback_window=_first(strategy.rollback_window, defaults.rollback_window),
+    )
+
+
+def course(strategy: EffectiveStrategy, *, direct: bool) -> Course:
+    """The course of a strategy.
 
     A `direct` course takes no steps: it leads back to a revision that has proved itself, or there
     is nobody whose requests could suffer.
     """
-    strategy = strategy or Strategy()
-    deadline = strategy.progress_deadline_seconds
     return Course(
         type=strategy.type,
         steps=() if direct else _steps(strategy),
-        max_surge=(strategy.rolling_update or RollingUpdate()).max_surge,
-        progress_deadline=None if deadline is None else timedelta(seconds=deadline),
+        max_surge=strategy.max_surge,
+        progress_deadline=timedelta(seconds=strategy.progress_deadline_seconds),
         scale_down_delay=timedelta(seconds=strategy.scale_down_delay_seconds),
         abort_scale_down_delay=timedelta(seconds=strategy.abort_scale_down_delay_seconds),
-        rollback_window=strategy.rollback_window,
     )
 
 
@@ -110,7 +155,7 @@ def rolling_sizes(
     return min(old_size, missing), new
 
 
-def _steps(strategy: Strategy) -> tuple[CourseStep, ...]:
+def _steps(strategy: EffectiveStrategy) -> tuple[CourseStep, ...]:
     match strategy.type:
         case StrategyType.CANARY:
             return tuple(
@@ -120,10 +165,10 @@ def _steps(strategy: Strategy) -> tuple[CourseStep, ...]:
                     pause=_length(step.pause),
                     waits=_is_for_a_person(step.pause),
                 )
-                for step in (strategy.canary or Canary()).steps
+                for step in strategy.steps
             )
         case StrategyType.BLUE_GREEN:
-            pause = (strategy.blue_green or BlueGreen()).pause
+            pause = strategy.pause
             return (
                 CourseStep(
                     weight=0, pause=_length(pause), waits=_is_for_a_person(pause), full=True
@@ -151,3 +196,7 @@ def _surge(max_surge: int | str, wanted: int) -> int:
 def _ceil(dividend: int, divisor: int) -> int:
     """The quotient rounded up, exact for whole numbers where a float is not."""
     return -(-dividend // divisor)
+
+
+def _first(written: T | None, default: T) -> T:
+    return default if written is None else written

@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agentherd.api import AgentUpgradeSpec, AgentUpgradeStatus, RollbackRecord, UpgradePhase
+from agentherd.api import (
+    AgentUpgradeSpec,
+    AgentUpgradeStatus,
+    EffectiveStrategy,
+    RollbackRecord,
+    UpgradePhase,
+)
 from agentherd.domain.faults import Fault
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
@@ -44,7 +50,6 @@ class Facts:
     stable: int
     by_gateway: bool
     settle: timedelta
-    deadline: timedelta
     fault: Fault | None
     refusal: Failure | None
     promoted: bool
@@ -102,9 +107,14 @@ def advance(facts: Facts) -> Move:
 
 
 def begin(
-    facts: Facts, *, from_revision: str, to_revision: str, versions: tuple[str | None, str | None]
+    facts: Facts,
+    strategy: EffectiveStrategy,
+    *,
+    from_revision: str,
+    to_revision: str,
+    versions: tuple[str | None, str | None],
 ) -> Move:
-    """The first move of an attempt."""
+    """The first move of an attempt, which settles the strategy of it."""
     spec, course = facts.spec, facts.course
     first = 1 if course.steps else 0
     phase = UpgradePhase.PROGRESSING if course.steps else UpgradePhase.PROMOTING
@@ -118,7 +128,7 @@ def begin(
             "to_revision": to_revision,
             "from_version": versions[0],
             "to_version": versions[1],
-            "strategy": course.type,
+            "strategy": strategy,
             "steps": len(course.steps),
             "step": first,
             "ready_since": None,
@@ -209,14 +219,14 @@ def late(facts: Facts) -> Move | None:
     if (
         status.ready_since is not None
         or not facts.wanted
-        or facts.now < status.progress_since + facts.deadline
+        or facts.now < status.progress_since + facts.course.progress_deadline
     ):
         return None
     cause = facts.obstacle or facts.fault
     why = f": {cause.message}" if cause else ""
     message = (
         f"{facts.canary} of {facts.needed} pods of the new version available after "
-        f"{round(facts.deadline.total_seconds())} s{why}"
+        f"{round(facts.course.progress_deadline.total_seconds())} s{why}"
     )
     return _go_back(facts, Reason.PROGRESS_DEADLINE, message, by=OPERATOR)
 
@@ -469,7 +479,9 @@ def _waiting_for(
     facts: Facts, reason: Reason, message: str, *, phase: UpgradePhase = UpgradePhase.PROGRESSING
 ) -> Move:
     since = facts.status.progress_since or facts.now
-    return _stay(facts, reason, message, phase=phase, wake_at=since + facts.deadline)
+    return _stay(
+        facts, reason, message, phase=phase, wake_at=since + facts.course.progress_deadline
+    )
 
 
 def _stay(

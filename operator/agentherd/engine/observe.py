@@ -27,6 +27,7 @@ from agentherd.domain.observation import (
 )
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Checks, Reading
+from agentherd.domain.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import PodView, ReplicaSetView, RevisionView
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.store import Store
@@ -53,10 +54,12 @@ def agent_observer(
     readings: Readings,
     *,
     routes_known: Callable[[], bool] = lambda: True,
+    defaults: Defaults = DEFAULTS,
 ) -> ObserveAgent:
     """A function that observes Agents in `store`; it returns None for one of which nothing is left.
 
-    `routes_known` tells whether the API server has been asked for routes.
+    `routes_known` tells whether the API server has been asked for routes, `defaults` what holds
+    for strategies that leave something open.
     """
 
     def observe(key: Key, failures: Mapping[Ref, Failure]) -> Seen | None:
@@ -71,6 +74,7 @@ def agent_observer(
         generation = agent.metadata.generation
         return AgentObservation(
             agent=agent,
+            defaults=defaults,
             version=record.version,
             writer=record.writer,
             unreadable=record.unreadable,

@@ -6,17 +6,42 @@ Every option can be given as an environment variable, `AGENTHERD_` and its name.
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from typing import Any
 
 import click
 
 from agentherd import __version__
 from agentherd.api.crd import crd_yaml
 from agentherd.api.resources import RESOURCES
+from agentherd.api.strategy import MAX_STEPS, SURGE_PATTERN
 from agentherd.domain.errors import Unauthorized
 from agentherd.domain.kinds import Key
+from agentherd.domain.strategy import DEFAULTS, Defaults
 from agentherd.runtime import logs
 from agentherd.runtime.settings import Settings, own_namespace
+
+_DELAY = click.IntRange(0, 86400)
+
+
+def _weights(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
+    """Percentages from a list such as `5,25,50`; an empty text is no step at all."""
+    weights = [part.strip() for part in text.split(",")] if text.strip() else []
+    if len(weights) > MAX_STEPS:
+        raise click.BadParameter(f"at most {MAX_STEPS} steps are possible")
+    if not all(re.fullmatch("[0-9]|[1-9][0-9]|100", weight) for weight in weights):
+        raise click.BadParameter("give percentages from 0 to 100, for example 5,25,50")
+    return tuple(int(weight) for weight in weights)
+
+
+def _surge(_context: click.Context, _option: click.Parameter, text: str) -> int | str:
+    """A number of pods or a percentage."""
+    if re.fullmatch(SURGE_PATTERN, text):
+        return text
+    if re.fullmatch("[1-9][0-9]{0,3}|10000", text):
+        return int(text)
+    raise click.BadParameter("give 1% to 100%, or a number of pods from 1 to 10000")
 
 
 @click.group(context_settings={"show_default": True})
@@ -48,6 +73,42 @@ def main() -> None:
     type=click.IntRange(1, 1000),
     help="How many objects are worked on at the same time.",
 )
+@click.option(
+    "--canary-weights",
+    default=",".join(map(str, DEFAULTS.canary_weights)),
+    callback=_weights,
+    help="Steps of a canary that names none: percentages of the requests.",
+)
+@click.option(
+    "--canary-pause-seconds",
+    default=DEFAULTS.canary_pause_seconds,
+    type=click.IntRange(0, 604800),
+    help="How long each of these steps lasts.",
+)
+@click.option(
+    "--max-surge",
+    default=str(DEFAULTS.max_surge),
+    callback=_surge,
+    help="Pods beyond those wanted, for a rolling update that does not say.",
+)
+@click.option(
+    "--scale-down-delay-seconds",
+    default=DEFAULTS.scale_down_delay_seconds,
+    type=_DELAY,
+    help="How long old pods are kept after an upgrade that does not say.",
+)
+@click.option(
+    "--abort-scale-down-delay-seconds",
+    default=DEFAULTS.abort_scale_down_delay_seconds,
+    type=_DELAY,
+    help="How long new pods are kept after a rollback, where the upgrade does not say.",
+)
+@click.option(
+    "--rollback-window",
+    default=DEFAULTS.rollback_window,
+    type=click.IntRange(0, 20),
+    help="How many former revisions may be gone back to without steps, likewise.",
+)
 @click.option("--log-format", default="text", type=click.Choice(logs.FORMATS))
 @click.option(
     "--log-level",
@@ -63,6 +124,7 @@ def run(
     workers: int,
     log_format: str,
     log_level: str,
+    **upgrades: Any,
 ) -> None:
     """Run the operator until it is told to stop."""
     # kopf takes a third of a second to import, which the other commands need not wait for.
@@ -75,6 +137,7 @@ def run(
         http_port=http_port,
         lease=Key(lease_namespace or own_namespace(), lease_name),
         workers=workers,
+        upgrades=Defaults(**upgrades),
     )
     try:
         asyncio.run(process.run(settings))

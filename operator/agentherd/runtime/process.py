@@ -82,7 +82,11 @@ async def _lead(
     reconciler: Reconciler[Seen] = Reconciler(
         AGENT,
         observe=agent_observer(
-            store, mounts, scraper, routes_known=lambda: all(r.synced.is_set() for r in routes)
+            store,
+            mounts,
+            scraper,
+            routes_known=lambda: all(r.synced.is_set() for r in routes),
+            defaults=settings.upgrades,
         ),
         decide=decide,
         applier=Applier(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agentherd.domain.kinds import Key
+from agentherd.domain.strategy import DEFAULTS, Defaults
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -22,6 +23,7 @@ class Settings:
     http_port: int = 8080
     lease: Key
     workers: int = 32
+    upgrades: Defaults = DEFAULTS
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}_{os.getpid()}")
 
 

@@ -17,9 +17,12 @@ from agentherd.api import (
     AgentUpgradeStatus,
     Change,
     Control,
+    EffectiveStrategy,
+    Pause,
     PhaseChange,
     Promote,
     RollbackRecord,
+    Step,
     StrategyType,
     UpgradePhase,
 )
@@ -34,6 +37,17 @@ hashes = st.from_regex(r"[0-9a-f]{10}", fullmatch=True)
 texts = st.text(max_size=1100)
 steps = st.integers(0, 20)
 percentages = st.integers(0, 100)
+strategies = st.builds(
+    EffectiveStrategy,
+    type=st.sampled_from(StrategyType),
+    steps=st.lists(st.builds(Step, weight=percentages), max_size=20).map(tuple),
+    pause=st.none() | st.builds(Pause, seconds=st.none() | st.integers(1, 604800)),
+    max_surge=st.integers(1, 10000) | st.integers(1, 100).map("{}%".format),
+    progress_deadline_seconds=counts,
+    scale_down_delay_seconds=counts,
+    abort_scale_down_delay_seconds=counts,
+    rollback_window=counts,
+)
 statuses = st.builds(
     AgentUpgradeStatus,
     observed_generation=st.none() | counts,
@@ -42,7 +56,7 @@ statuses = st.builds(
     from_revision=st.none() | hashes,
     to_revision=st.none() | hashes,
     to_version=st.none() | texts,
-    strategy=st.none() | st.sampled_from(StrategyType),
+    strategy=st.none() | strategies,
     steps=steps,
     step=steps,
     ready_since=st.none() | times,

@@ -21,6 +21,7 @@ from agentherd.api import (
     AgentUpgradeStatus,
     BlueGreen,
     Canary,
+    EffectiveStrategy,
     Pause,
     Promote,
     RollbackRequest,
@@ -33,7 +34,7 @@ from agentherd.domain.change import is_asked_again, is_running
 from agentherd.domain.faults import Fault
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
-from agentherd.domain.strategy import course
+from agentherd.domain.strategy import DEFAULTS, course, settled
 from agentherd.domain.upgrade import Facts, advance, begin
 
 CONCEPTS = Path(__file__).parents[3] / "docs/concepts.md"
@@ -100,6 +101,10 @@ def situations() -> Iterator[dict[str, Any]]:
             yield {**QUIET, **merged, "asked": asked}
 
 
+def effective(strategy: Strategy) -> EffectiveStrategy:
+    return settled(strategy, DEFAULTS, progress_deadline_seconds=600)
+
+
 def facts_in(
     situation: dict[str, Any], status: AgentUpgradeStatus, strategy: Strategy
 ) -> Facts | None:
@@ -114,10 +119,9 @@ def facts_in(
     return Facts(
         spec=spec,
         status=status,
-        course=course(strategy, direct=False),
+        course=course(effective(strategy), direct=False),
         by_gateway=True,
         settle=timedelta(seconds=2),
-        deadline=timedelta(minutes=10),
         writer="kubectl",
         **values,
     )
@@ -143,7 +147,9 @@ def explored(strategy: Strategy, *, to: str) -> set[Edge]:
     all_situations = list(situations())
     quiet = facts_in(QUIET, AgentUpgradeStatus(), strategy)
     assert quiet is not None
-    first = begin(quiet, from_revision=STABLE, to_revision=to, versions=(None, None))
+    first = begin(
+        quiet, effective(strategy), from_revision=STABLE, to_revision=to, versions=(None, None)
+    )
     start = forgotten(AgentUpgradeStatus(phase=first.phase, **first.changes))
     edges: set[Edge] = {(UpgradePhase.PENDING.value, first.phase.value)}
     seen, todo = {start.model_dump_json()}, [start]

@@ -14,7 +14,7 @@ from agentherd.domain import children
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.phase import Facts as PhaseFacts
 from agentherd.domain.revision import revision_of
-from agentherd.domain.strategy import Course, course
+from agentherd.domain.strategy import DEFAULTS, Course, course, settled
 from agentherd.domain.upgrade import Facts, begin
 from agentherd.domain.views import RevisionView
 
@@ -43,7 +43,8 @@ def canary(*steps: Any, **strategy: Any) -> Course:
 
 def course_of(strategy: dict[str, Any], *, direct: bool = False) -> Course:
     """The course of a strategy in the words of the wire."""
-    return course(Strategy.model_validate(strategy), direct=direct)
+    written = Strategy.model_validate(strategy)
+    return course(settled(written, DEFAULTS, progress_deadline_seconds=600), direct=direct)
 
 
 def upgrade_spec(**spec: Any) -> AgentUpgradeSpec:
@@ -121,7 +122,6 @@ def upgrade_facts(**fields: Any) -> Facts:
         "stable": 2,
         "by_gateway": True,
         "settle": timedelta(seconds=2),
-        "deadline": timedelta(minutes=10),
         "fault": None,
         "refusal": None,
         "promoted": False,
@@ -136,6 +136,12 @@ def upgrade_facts(**fields: Any) -> Facts:
 
 def begun(facts: Facts) -> Facts:
     """The same after its first move."""
-    move = begin(facts, from_revision="0" * 10, to_revision="1" * 10, versions=(None, None))
+    move = begin(
+        facts,
+        settled(None, DEFAULTS, progress_deadline_seconds=600),
+        from_revision="0" * 10,
+        to_revision="1" * 10,
+        versions=(None, None),
+    )
     status = facts.status.model_copy(update={"phase": move.phase, **move.changes})
     return replace(facts, status=status)

@@ -13,20 +13,38 @@ from hypothesis import strategies as st
 from agentherd.api import (
     BlueGreen,
     Canary,
+    EffectiveStrategy,
     Pause,
     RollingUpdate,
     Step,
     Strategy,
     StrategyType,
 )
-from agentherd.domain.strategy import CourseStep, canary_size, course, rolling_sizes
+from agentherd.domain.strategy import (
+    DEFAULTS,
+    Course,
+    CourseStep,
+    Defaults,
+    canary_size,
+    course,
+    rolling_sizes,
+    settled,
+)
+
+
+def course_of(
+    strategy: Strategy | None, *, direct: bool = False, defaults: Defaults = DEFAULTS
+) -> Course:
+    """The course of a strategy of an Agent that has a deadline of ten minutes."""
+    return course(settled(strategy, defaults, progress_deadline_seconds=600), direct=direct)
+
 
 surges = st.integers(1, 8) | st.integers(1, 100).map("{}%".format)
 
 
 def test_without_a_strategy_there_are_three_steps_that_go_on_by_themselves() -> None:
     """Whoever writes nothing gets a canary that needs nobody."""
-    found = course(None, direct=False)
+    found = course_of(None)
 
     assert found.type is StrategyType.CANARY
     assert [step.weight for step in found.steps] == [5, 25, 50]
@@ -35,11 +53,11 @@ def test_without_a_strategy_there_are_three_steps_that_go_on_by_themselves() -> 
 
 def test_a_type_without_its_block_has_the_defaults_of_the_block() -> None:
     """`type: BlueGreen` alone is a whole strategy."""
-    assert course(Strategy(type=StrategyType.CANARY), direct=False) == course(None, direct=False)
-    assert course(Strategy(type=StrategyType.BLUE_GREEN), direct=False).steps == (
+    assert course_of(Strategy(type=StrategyType.CANARY)) == course_of(None)
+    assert course_of(Strategy(type=StrategyType.BLUE_GREEN)).steps == (
         CourseStep(weight=0, full=True),
     )
-    assert course(Strategy(type=StrategyType.ROLLING_UPDATE), direct=False).max_surge == "25%"
+    assert course_of(Strategy(type=StrategyType.ROLLING_UPDATE)).max_surge == "25%"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +77,7 @@ def test_a_pause_is_a_length_or_a_person(
     blue_green = Strategy(type=StrategyType.BLUE_GREEN, blue_green=BlueGreen(pause=pause))
 
     for strategy in (canary, blue_green):
-        (step,) = course(strategy, direct=False).steps
+        (step,) = course_of(strategy).steps
         assert (step.pause, step.waits) == (length, waits)
 
 
@@ -67,7 +85,7 @@ def test_a_rolling_update_has_no_steps() -> None:
     """It is held by its surge alone."""
     strategy = Strategy(type=StrategyType.ROLLING_UPDATE, rolling_update=RollingUpdate(max_surge=2))
 
-    found = course(strategy, direct=False)
+    found = course_of(strategy)
 
     assert (found.steps, found.max_surge) == ((), 2)
 
@@ -77,24 +95,63 @@ def test_a_direct_course_takes_no_steps_and_keeps_the_rest(kind: StrategyType) -
     """Going back to what has proved itself still keeps the old pods warm for a while."""
     strategy = Strategy(type=kind, scale_down_delay_seconds=77)
 
-    found = course(strategy, direct=True)
+    found = course_of(strategy, direct=True)
 
     assert found.steps == ()
     assert found.scale_down_delay == timedelta(seconds=77)
 
 
 def test_times_become_lengths() -> None:
-    """What is absent stays absent: the Agent has a deadline of its own."""
-    given_times = Strategy(
-        progress_deadline_seconds=20, abort_scale_down_delay_seconds=0, rollback_window=5
-    )
+    """What is absent is the Agent's deadline, and the operator's word for everything else."""
+    given_times = Strategy(progress_deadline_seconds=20, abort_scale_down_delay_seconds=0)
 
-    found = course(given_times, direct=False)
+    found = course_of(given_times)
 
     assert found.progress_deadline == timedelta(seconds=20)
     assert found.abort_scale_down_delay == timedelta(0)
-    assert found.rollback_window == 5
-    assert course(None, direct=False).progress_deadline is None
+    assert course_of(None).progress_deadline == timedelta(minutes=10)
+    assert course_of(None).abort_scale_down_delay == timedelta(seconds=30)
+
+
+OTHERS = Defaults(
+    canary_weights=(10, 100),
+    canary_pause_seconds=0,
+    max_surge=1,
+    scale_down_delay_seconds=1,
+    abort_scale_down_delay_seconds=2,
+    rollback_window=0,
+)
+
+
+def test_whoever_runs_the_operator_answers_what_a_strategy_leaves_open() -> None:
+    """Six questions; a pause of no seconds is none."""
+    found = settled(None, OTHERS, progress_deadline_seconds=600)
+
+    assert found == EffectiveStrategy(
+        type=StrategyType.CANARY,
+        steps=(Step(weight=10), Step(weight=100)),
+        max_surge=1,
+        progress_deadline_seconds=600,
+        scale_down_delay_seconds=1,
+        abort_scale_down_delay_seconds=2,
+        rollback_window=0,
+    )
+
+
+def test_what_a_strategy_says_goes_before_what_the_operator_says() -> None:
+    """A nought is an answer, and so is a canary without steps."""
+    strategy = Strategy(
+        canary=Canary(steps=()),
+        scale_down_delay_seconds=0,
+        abort_scale_down_delay_seconds=0,
+        rollback_window=7,
+    )
+
+    found = settled(strategy, OTHERS, progress_deadline_seconds=600)
+
+    assert found.steps == ()
+    assert (found.scale_down_delay_seconds, found.abort_scale_down_delay_seconds) == (0, 0)
+    assert found.rollback_window == 7
 
 
 @pytest.mark.parametrize(
@@ -166,7 +223,7 @@ def test_a_number_given_for_a_step_wins(
 @pytest.mark.parametrize("by_gateway", [True, False])
 def test_blue_green_starts_all_pods(by_gateway: bool) -> None:
     """The new version can take everything before it gets anything."""
-    (step,) = course(Strategy(type=StrategyType.BLUE_GREEN), direct=False).steps
+    (step,) = course_of(Strategy(type=StrategyType.BLUE_GREEN)).steps
 
     assert canary_size(step, wanted=7, by_gateway=by_gateway) == 7
 

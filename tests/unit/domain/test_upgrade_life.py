@@ -68,12 +68,11 @@ class Life(RuleBasedStateMachine):
     def start(self, course: Any, by_gateway: bool) -> None:
         self.facts = begun(
             upgrade_facts(
-                course=course,
+                course=replace(course, progress_deadline=DEADLINE),
                 wanted=4,
                 stable=4,
                 by_gateway=by_gateway,
                 settle=SETTLE,
-                deadline=DEADLINE,
             )
         )
         self.moves = []

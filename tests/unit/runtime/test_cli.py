@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import agentherd
 from agentherd.domain.errors import Unauthorized
 from agentherd.domain.kinds import Key
+from agentherd.domain.strategy import DEFAULTS, Defaults
 from agentherd.runtime import process, settings
 from agentherd.runtime.cli import main
 from agentherd.runtime.settings import Settings, own_namespace
@@ -25,6 +26,12 @@ OPTIONS = (
     "--lease-namespace",
     "--lease-name",
     "--workers",
+    "--canary-weights",
+    "--canary-pause-seconds",
+    "--max-surge",
+    "--scale-down-delay-seconds",
+    "--abort-scale-down-delay-seconds",
+    "--rollback-window",
     "--log-format",
     "--log-level",
 )
@@ -113,6 +120,63 @@ def test_an_option_is_called_the_same_in_the_environment(
     call("run", **{f"AGENTHERD_{variable}": value})
 
     assert getattr(started[0], attribute) == expected
+
+
+def test_six_settings_hold_for_upgrades_that_leave_them_open(started: list[Settings]) -> None:
+    """As environment variables, in which a Deployment gives them."""
+    call(
+        "run",
+        AGENTHERD_CANARY_WEIGHTS="1, 10,100",
+        AGENTHERD_CANARY_PAUSE_SECONDS="5",
+        AGENTHERD_MAX_SURGE="3",
+        AGENTHERD_SCALE_DOWN_DELAY_SECONDS="0",
+        AGENTHERD_ABORT_SCALE_DOWN_DELAY_SECONDS="600",
+        AGENTHERD_ROLLBACK_WINDOW="20",
+    )
+
+    assert started[0].upgrades == Defaults(
+        canary_weights=(1, 10, 100),
+        canary_pause_seconds=5,
+        max_surge=3,
+        scale_down_delay_seconds=0,
+        abort_scale_down_delay_seconds=600,
+        rollback_window=20,
+    )
+
+
+def test_without_them_a_canary_has_three_steps(started: list[Settings]) -> None:
+    """And an empty list of weights is a canary without steps."""
+    call("run")
+    call("run", "--canary-weights=", "--max-surge=50%")
+
+    assert started[0].upgrades == DEFAULTS
+    assert started[1].upgrades.canary_weights == ()
+    assert started[1].upgrades.max_surge == "50%"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CANARY_WEIGHTS", "5,1.5"),
+        ("CANARY_WEIGHTS", "101"),
+        ("CANARY_WEIGHTS", ",".join("1" * 21)),
+        ("CANARY_PAUSE_SECONDS", "-1"),
+        ("MAX_SURGE", "150%"),
+        ("MAX_SURGE", "0"),
+        ("SCALE_DOWN_DELAY_SECONDS", "86401"),
+        ("ABORT_SCALE_DOWN_DELAY_SECONDS", "half"),
+        ("ROLLBACK_WINDOW", "21"),
+    ],
+)
+def test_a_setting_out_of_bounds_keeps_it_from_starting(
+    started: list[Settings], variable: str, value: str
+) -> None:
+    """With the name of the option, before anything is touched."""
+    answer = call("run", **{f"AGENTHERD_{variable}": value})
+
+    assert answer.exit_code == 2
+    assert f"--{variable.lower().replace('_', '-')}" in answer.output
+    assert started == []
 
 
 @pytest.mark.parametrize(
