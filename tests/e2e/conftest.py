@@ -89,8 +89,10 @@ def _namespace(cluster: Cluster, *, session: str, title: str) -> Iterator[str]:
     name = f"e2e-{words[:48].strip('-')}-{secrets.token_hex(3)}"
     labels = {SESSION_LABEL: session, "pod-security.kubernetes.io/enforce": "restricted"}
     cluster.create("Namespace", {"metadata": {"name": name, "labels": labels}})
-    yield name
-    cluster.delete("Namespace", name)
+    try:
+        yield name
+    finally:
+        cluster.delete("Namespace", name)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class Operator:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it says that it is ready; one that never does is ended."""
         assert not self.running
         self._port = self._network.free_port()
         with self.log.open("ab") as log:
@@ -62,7 +62,11 @@ class Operator:
                 stdout=log,
                 stderr=log,
             )
-        self._await_ready(self._process)
+        try:
+            self._await_ready(self._process)
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> None:
         """Ask it to end, which has to be in order and soon."""
