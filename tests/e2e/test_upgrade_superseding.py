@@ -125,9 +125,9 @@ def test_from_the_very_first_version_on_the_last_one_counts(shared_world: World)
     world.apply(quiet("newborn", replicas=2, upgradePolicy=POLICY, **BAD))
     world.wait_until("Agent", "newborn", lambda seen: _reason(seen) == "ImageUnavailable")
 
-    world.change("newborn", version="1.1.0")
+    change(world, "newborn", version="1.1.0")
     world.wait_until("Agent", "newborn", _tells("ImageUnavailable"))
-    world.change("newborn", version="1.2.0", **GOOD)
+    change(world, "newborn", version="1.2.0", **GOOD)
     found = world.wait_until_ready("newborn")
 
     assert world.upgrades("newborn") == []

@@ -1,0 +1,177 @@
+"""What is done to pods, sizes and time in the middle: the upgrade goes its way all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from tests.e2e.cluster import Object, path
+from tests.e2e.test_upgrade_words import (
+    canary,
+    change,
+    phases,
+    quiet,
+    sizes,
+    steer,
+    step,
+    wait_at_step,
+    wait_for_sizes,
+)
+from tests.e2e.world import AGENT_LABEL, START, World, is_ready, revision
+
+GATED: Final = canary(step(50))
+
+
+def _by_hand(world: World, agent: str, replicas: int) -> None:
+    scaled = world.kubectl("scale", f"ag/{agent}", f"--replicas={replicas}")
+    assert scaled.code == 0, scaled.err
+
+
+def _by_an_autoscaler(world: World, agent: str, replicas: int) -> None:
+    """Read the scale of whatever is scaled and write it back, knowing nothing else of it."""
+    place = path("Agent", world.namespace, agent) + "/scale"
+    scale = world.cluster.send("GET", place)
+    world.cluster.send("PUT", place, body={**scale, "spec": {"replicas": replicas}})
+
+
+@pytest.mark.parametrize("scale", [_by_hand, _by_an_autoscaler])
+def test_an_agent_is_scaled_in_the_middle_of_a_canary(
+    shared_world: World, scale: Callable[[World, str, int], None]
+) -> None:
+    """Both versions follow, up and down, at the step where they are, and the end is that size."""
+    world, agent = shared_world, f"sized{scale.__name__.replace('_', '-')}"
+    world.apply(quiet(agent, replicas=2, upgradePolicy=GATED))
+    old = world.wait_until_ready(agent)["status"]["stableRevision"]
+    name = change(world, agent, version="2.0.0")
+    new = wait_at_step(world, name, 1)["status"]["toRevision"]
+
+    scale(world, agent, 3)
+    wait_for_sizes(world, agent, {old: 3, new: 3})
+    more = wait_at_step(world, name, 1)
+    scale(world, agent, 1)
+    wait_for_sizes(world, agent, {old: 1, new: 1})
+    fewer = wait_at_step(world, name, 1)
+    steer(world, name, promote={"step": 1})
+    world.wait_upgrade(name, "Succeeded")
+
+    assert more["status"]["weight"] == fewer["status"]["weight"] == 50
+    wait_for_sizes(world, agent, {new: 1})
+    assert world.get("Agent", agent)["spec"]["replicas"] == 1
+
+
+def test_an_autoscaler_sees_the_pods_of_both_versions(shared_world: World) -> None:
+    """What it reads to count pods and to find their metrics covers all that serve."""
+    world = shared_world
+    world.apply(quiet("counted", replicas=2, upgradePolicy=GATED))
+    world.wait_until_ready("counted")
+    wait_at_step(world, change(world, "counted", version="2.0.0"), 1)
+
+    scale = world.cluster.send("GET", path("Agent", world.namespace, "counted") + "/scale")
+
+    assert scale["spec"] == {"replicas": 2}
+    assert scale["status"] == {"replicas": 4, "selector": f"{AGENT_LABEL}=counted"}
+
+
+def _delete(world: World, pod: str) -> None:
+    world.delete("Pod", pod)
+
+
+def _evict(world: World, pod: str) -> None:
+    """What draining a node does, which a disruption budget may refuse."""
+    world.cluster.send(
+        "POST",
+        path("Pod", world.namespace, pod) + "/eviction",
+        body={"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}},
+    )
+
+
+@pytest.mark.parametrize("remove", [_delete, _evict])
+def test_pods_of_the_new_version_go_in_the_middle(
+    shared_world: World, remove: Callable[[World, str], None]
+) -> None:
+    """Others take their place, the upgrade stays at its step and then succeeds."""
+    world, agent = shared_world, f"robbed{remove.__name__.replace('_', '-')}"
+    world.apply(quiet(agent, replicas=2, upgradePolicy=GATED))
+    old = world.wait_until_ready(agent)["status"]["stableRevision"]
+    name = change(world, agent, version="2.0.0")
+    new = wait_at_step(world, name, 1)["status"]["toRevision"]
+    lost = next(pod for pod in world.pods(agent) if revision(pod) == new)
+
+    remove(world, lost["metadata"]["name"])
+    _wait_for_others(world, agent, new, lost=lost)
+    back = wait_at_step(world, name, 1)
+    steer(world, name, promote={"step": 1})
+    found = world.wait_upgrade(name, "Succeeded")
+
+    assert back["status"]["weight"] == 50
+    assert "RollingBack" not in phases(found)
+    assert sizes(world, agent).keys() <= {old, new}
+    wait_for_sizes(world, agent, {new: 2})
+
+
+def test_all_pods_of_the_new_version_may_go_at_once(shared_world: World) -> None:
+    """With the last one its weight goes too, and comes back with those that take their place."""
+    world = shared_world
+    world.apply(quiet("emptied", upgradePolicy=canary(step(50), step(50))))
+    world.wait_until_ready("emptied")
+    name = change(world, "emptied", version="2.0.0")
+    new = wait_at_step(world, name, 1)["status"]["toRevision"]
+    (lost,) = [pod for pod in world.pods("emptied") if revision(pod) == new]
+
+    _delete(world, lost["metadata"]["name"])
+    world.wait_until("AgentUpgrade", name, _lost_its_weight, within=START)
+    found = wait_at_step(world, name, 1)
+
+    assert (found["status"]["weight"], found["status"]["step"]) == (50, 1)
+    assert "RollingBack" not in phases(found)
+
+
+def test_a_pause_may_be_longer_than_the_progress_deadline(shared_world: World) -> None:
+    """A deadline is for what should get on, and a pause should not."""
+    world = shared_world
+    policy = canary(step(50, seconds=13), progressDeadlineSeconds=10)
+    world.apply(quiet("patient", upgradePolicy=policy))
+    world.wait_until_ready("patient")
+
+    found = world.wait_upgrade(change(world, "patient", version="2.0.0"), "Succeeded")
+
+    assert phases(found) == ["Progressing", "Promoting", "Succeeded"]
+
+
+def test_a_stopped_agent_takes_its_steps_again(shared_world: World) -> None:
+    """Without pods nothing is judged: the upgrade waits, and begins at its first step."""
+    world = shared_world
+    world.apply(quiet("stopped", upgradePolicy=canary(step(20), step(50))))
+    world.wait_until_ready("stopped")
+    name = change(world, "stopped", version="2.0.0")
+    new = wait_at_step(world, name, 1)["status"]["toRevision"]
+    steer(world, name, promote={"step": 1})
+    wait_at_step(world, name, 2)
+
+    world.scale("stopped", 0)
+    wait_for_sizes(world, "stopped", {})
+    halted = wait_at_step(world, name, 1)
+    world.scale("stopped", 1)
+    wait_at_step(world, name, 2)
+    steer(world, name, promote={"full": True})
+    world.wait_upgrade(name, "Succeeded")
+
+    assert (halted["status"]["step"], halted["status"]["weight"]) == (1, 0)
+    wait_for_sizes(world, "stopped", {new: 1})
+
+
+def _wait_for_others(world: World, agent: str, wanted: str, *, lost: Object) -> None:
+    """Wait until a revision has two ready pods without the one that was lost."""
+
+    def there(pods: list[Object]) -> bool:
+        ready = {p["metadata"]["uid"] for p in pods if revision(p) == wanted and is_ready(p)}
+        return len(ready) == 2 and lost["metadata"]["uid"] not in ready
+
+    world.wait_until_children(agent, "Pod", there, within=START)
+
+
+def _lost_its_weight(seen: Object) -> bool:
+    """Whether the step was left for want of pods, whether or not it has been reached again."""
+    weights = [entry["reason"] for entry in seen["status"].get("history", ())]
+    return weights[-2:] == ["WaitingForPods", "StepReached"] or weights[-1:] == ["WaitingForPods"]
