@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agentherd.api import AgentSpec, AgentUpgrade, Change, UpgradePhase
+from agentherd.api import AgentSpec, AgentUpgrade, Change, ConfigUpdate, UpgradePhase
 from agentherd.domain.errors import InvalidTemplate
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
@@ -95,7 +95,7 @@ def choose(seen: AgentObservation) -> Choice:
         # A spec set back to what serves needs no upgrade; whatever ran for another one ends.
         name = None
         if asked.hash != stable and seen.wanted:
-            name = upgrade_name(seen)
+            name = upgrade_name(seen, asked)
             make = name not in seen.upgrades
     elif governing is None or (not runs and not _is_waiting(governing.upgrade)):
         free = sorted(
@@ -115,9 +115,16 @@ def choose(seen: AgentObservation) -> Choice:
     )
 
 
-def upgrade_name(seen: AgentObservation) -> str:
-    """The name of the upgrade for the spec as it stands; the same however often it is asked for."""
-    return f"{seen.agent.metadata.name}-{seen.generation}"
+def upgrade_name(seen: AgentObservation, asked: Revision) -> str:
+    """The name of the upgrade for the spec as it stands; the same however often it is asked for.
+
+    A person may have given that name to one of their own.
+    """
+    name = f"{seen.agent.metadata.name}-{seen.generation}"
+    taken = seen.upgrades.get(name)
+    if taken is None or _is_for(seen, taken.upgrade, asked):
+        return name
+    return f"{name}-{asked.hash}"
 
 
 def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Objection | None:
@@ -135,6 +142,13 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
             Reason.REVISION_NOT_FOUND,
             f"{seen.agent.metadata.name} has no revision {change.revision}; "
             "kubectl get controllerrevisions lists those that are kept",
+        )
+    in_place = spec.config_update is ConfigUpdate.IN_PLACE
+    if change is not None and change.config is not None and in_place:
+        return Objection(
+            Reason.TEMPLATE_CONFLICT,
+            "to.config cannot be tried on some pods while configUpdate of the Agent is InPlace, "
+            "which gives all of them the same config; change it in the Agent, or set Rollout there",
         )
     if change is not None and (complaint := _complaint(changed_spec(spec, change).template)):
         return Objection(Reason.INVALID_TEMPLATE, complaint)
@@ -209,7 +223,7 @@ def promoted(spec: AgentSpec, revision: Revision) -> dict[str, Any]:
     now = spec.model_dump(by_alias=True, exclude_none=True)
     before = {name: now[name] for name in fields if now.get(name)}
     after = {name: revision.data[name] for name in fields if name in revision.data}
-    if revision.in_place and "config" in before:
+    if revision.in_place and revision.mounts_config and "config" in before:
         after["config"] = before["config"]
     patch: dict[str, Any] = difference(before, after)
     return patch
@@ -223,6 +237,12 @@ def _is_unused(seen: AgentObservation, upgrade: AgentUpgrade) -> bool:
     """Whether it was made by the operator and never begun: it is for the spec of that time only."""
     ours = upgrade.metadata.controller == seen.agent.metadata.uid
     return ours and upgrade.status.phase in {None, UpgradePhase.PENDING}
+
+
+def _is_for(seen: AgentObservation, upgrade: AgentUpgrade, asked: Revision) -> bool:
+    """Whether it was made by the operator for what is asked now."""
+    change = upgrade.spec.to
+    return _is_unused(seen, upgrade) and change is not None and change.revision == asked.hash
 
 
 def _leads_to(governing: SeenUpgrade | None, revision: str) -> bool:

@@ -173,6 +173,7 @@ _STUCK: Final = frozenset(
         Reason.NOT_UNDERSTOOD,
         Reason.REVISION_NOT_FOUND,
         Reason.TARGET_NOT_FOUND,
+        Reason.TEMPLATE_CONFLICT,
     }
 )
 
