@@ -58,7 +58,10 @@ class Routes:
         self._users[place].add(agent)
 
     def put(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> None:
-        """Take in a route; `own` when it is the answer to our own write."""
+        """Take in a route; `own` when it is the answer to our own write.
+
+        One that we have just made is news to us as well: an upgrade waits for it to be there.
+        """
         view = RouteView.of(raw)
         place = (kind, Key(view.namespace, view.name))
         known = self._views.get(place)
@@ -70,7 +73,7 @@ class Routes:
             view = replace(view, touched=False)
         self._views[place] = view
         self._mark(place, known, view)
-        if not own and (known is None or replace(known, version=view.version) != view):
+        if known is None or (not own and replace(known, version=view.version) != view):
             self._tell(place, view)
 
     def drop(self, kind: Kind, key: Key, version: int) -> None:
