@@ -48,7 +48,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 # Made for every change of a running Agent.
 - apiGroups: [agentherd.dev]
   resources: [agentupgrades]
-  verbs: [create, delete, get, list, patch, watch]
+  verbs: [create, delete, list, watch]
 - apiGroups: [agentherd.dev]
   resources: [agents/status, agentupgrades/status]
   verbs: [patch]
