@@ -69,7 +69,7 @@ def run_fleet(shell: Shell) -> None:
     title("Run a fleet of agents")
     routes = json.loads(shell("get", "httproutes", "-A", "-o", "json", quiet=True))["items"]
     if others := rivals(routes):
-        raise DemoError(f"{', '.join(others)} would answer for our agents; delete it first")
+        raise DemoError(f"{', '.join(others)} is for the hosts of the demo, too; delete it first")
     shell("create", "namespace", NAMESPACE, quiet=True, check=False)
     files = ["first-agent.yaml", "fleet.yaml", "route.yaml"]
     if not shell.look(f"agent/{AGENT}", ".metadata.uid"):

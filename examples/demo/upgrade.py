@@ -36,7 +36,7 @@ SETTLED: Final = 2
 LONGEST: Final = 150
 """Seconds within which a change has to end."""
 
-SECONDS_OF_HEALTH: Final = 10
+SECONDS_OF_HEALTH: Final = 15
 """For how long the bad version looks like a good one."""
 
 ENDED: Final = frozenset({"Succeeded", "RolledBack", "Superseded"})
