@@ -48,6 +48,10 @@ class Operator:
         """Which process it is."""
         return self._process.pid if self._process else None
 
+    def configure(self, **environment: str) -> None:
+        """Settings that the next process finds in its environment."""
+        self._environment = self._environment | environment
+
     def start(self) -> None:
         """Start it and wait until it says that it is ready; one that never does is ended."""
         assert not self.running
