@@ -207,7 +207,10 @@ def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Sp
             open_to_testers=split.canary_ready > 0,
         )
         manifest = children.route(seen.agent, place[0], spec)
-    live = {key.name: view for (kind, key), view in seen.routes.items() if kind is place[0]}
+    view = seen.routes.get(place)
+    # One of that name that a person wrote is not to be taken over: it counts as missing, and the
+    # claim to the name is refused.
+    live = {view.name: view} if view is not None and (view.owner or view.applied) else {}
     yield from keep(seen, place[0], place[1].name, manifest, live, stage=Stage.TRAFFIC)
 
 
