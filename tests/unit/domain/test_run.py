@@ -1,0 +1,482 @@
+"""From what is seen of an Agent to what the upgrade that governs it does next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.twin.samples import NOON, agent, pod_view, set_view
+from tests.unit.domain.samples import kept, seen_upgrade, upgraded
+
+from agentherd.api import StrategyType, UpgradePhase
+from agentherd.domain.change import choose
+from agentherd.domain.faults import Fault
+from agentherd.domain.observation import AgentObservation, SeenUpgrade
+from agentherd.domain.plan import Failure, Ref
+from agentherd.domain.readings import Checks, Reading
+from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import revision_of
+from agentherd.domain.run import Run, fault_of, is_made_of, run, weight_seen
+
+HEALTH = {"http": {"port": 8080}, "failureThreshold": 2}
+BEFORE = agent(image="agent:1", replicas=2, version="1.0.0", health=HEALTH)
+ASKED = {"image": "agent:2", "replicas": 2, "version": "2.0.0", "health": HEALTH}
+OLD = revision_of(BEFORE.spec)
+NEW = revision_of(agent(**ASKED).spec)
+CRASH = Fault(Reason.CRASHING, "it crashed")
+NO_NODE = Fault(Reason.UNSCHEDULABLE, "fits no node")
+NO_ROUTE = Fault(Reason.ROUTE_NOT_FOUND, "HTTPRoute greeter does not exist")
+ROLLBACK = {"trigger": "Requested", "reason": "no", "requestedBy": "kubectl", "at": NOON}
+RECORDS = {f"greeter-{OLD.hash}": kept(BEFORE, 1), f"greeter-{NEW.hash}": kept(agent(**ASKED), 2)}
+
+
+def begun(phase: str = "Progressing", **fields: Any) -> SeenUpgrade:
+    """The upgrade from the old version to the new one, under way."""
+    status = {
+        "phase": phase,
+        "fromRevision": OLD.hash,
+        "toRevision": NEW.hash,
+        "steps": 3,
+        "step": 1,
+        "startedAt": NOON,
+        "progressSince": NOON,
+    }
+    known = {"owned": True, "to": {"revision": NEW.hash}, "status": status}
+    return seen_upgrade(
+        "greeter-2", **known | fields | {"status": status | fields.get("status", {})}
+    )
+
+
+def fresh(**fields: Any) -> SeenUpgrade:
+    """The same before it has begun."""
+    return seen_upgrade("greeter-2", **{"owned": True, "to": {"revision": NEW.hash}} | fields)
+
+
+def sets(old: dict[str, Any] | None = None, new: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The ReplicaSets of both versions, two pods each unless something else is said."""
+    views = [set_view(OLD.hash, **(old or {})), set_view(NEW.hash, **(new or {}))]
+    return {view.name: view for view in views}
+
+
+def seen_with(
+    *upgrades: SeenUpgrade, stable: str | None = OLD.hash, **fields: Any
+) -> AgentObservation:
+    spec = {name: fields.pop(name) for name in tuple(fields) if name not in SEEN}
+    known = {"replica_sets": sets(), "revisions": RECORDS}
+    one = agent(**ASKED | {"metadata": {"generation": 2}} | spec)
+    return upgraded(
+        one, *upgrades, stable=stable, target=NEW.hash, governing="greeter-2", **known | fields
+    )
+
+
+SEEN = set(AgentObservation.__dataclass_fields__)
+
+
+def went(
+    seen: AgentObservation,
+    *,
+    old: Any = OLD,
+    obstacle: Fault | None = None,
+    shifted: bool = False,
+    refusal: Failure | None = None,
+) -> Run | None:
+    return run(
+        seen,
+        choose(seen),
+        old=old,
+        obstacle=obstacle,
+        shifted=shifted,
+        refusal=refusal,
+        settle=timedelta(seconds=2),
+        now=NOON,
+    )
+
+
+def found(seen: AgentObservation, **fields: Any) -> Run:
+    result = went(seen, **fields)
+    assert result is not None
+    return result
+
+
+# Whether it begins
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        seen_with(),
+        seen_with(fresh(), stable=None),
+        seen_with(begun("Superseded")),
+        seen_with(fresh(paused=True)),
+        seen_with(fresh(to={"revision": "0" * 10})),
+        seen_with(fresh(), operatingMode="Offline"),
+    ],
+    ids=["not made", "never available", "superseded", "paused", "cannot be made", "no pods"],
+)
+def test_what_may_not_begin_does_not(seen: AgentObservation) -> None:
+    """Nothing of the Agent moves for it."""
+    assert went(seen) is None
+
+
+def test_an_upgrade_that_is_still_to_be_made_does_not_begin() -> None:
+    """It begins when it is there."""
+    seen = seen_with()
+    one = seen.agent.model_copy(
+        update={"status": seen.agent.status.model_copy(update={"target_revision": OLD.hash})}
+    )
+
+    assert choose(replace(seen, agent=one)).make
+    assert went(replace(seen, agent=one)) is None
+
+
+def test_an_upgrade_begins_with_all_that_it_needs_to_know_later() -> None:
+    """From where to where, by which strategy, since when."""
+    status = found(seen_with(fresh())).status
+
+    assert (status.phase, status.step, status.steps) == (UpgradePhase.PROGRESSING, 1, 3)
+    assert (status.from_revision, status.to_revision) == (OLD.hash, NEW.hash)
+    assert (status.from_version, status.to_version) == ("1.0.0", "2.0.0")
+
+
+def test_another_attempt_begins_like_the_first() -> None:
+    """What came of the former one is forgotten."""
+    again = begun("RolledBack", attempt=2, status={"rollback": ROLLBACK, "attempt": 1, "step": 2})
+
+    status = found(seen_with(again)).status
+
+    assert (status.phase, status.step, status.attempt) == (UpgradePhase.PROGRESSING, 1, 2)
+    assert status.rollback is None
+
+
+def test_another_attempt_of_a_superseded_upgrade_begins() -> None:
+    """When it is its turn."""
+    assert found(seen_with(begun("Superseded", attempt=2))).status.step == 1
+
+
+# Its course
+
+BLUE = {"type": "BlueGreen"}
+ONE_BY_ONE = {"type": "RollingUpdate"}
+
+
+def test_the_own_strategy_of_an_upgrade_comes_before_that_of_the_agent() -> None:
+    """And that before what holds everywhere."""
+    own = found(seen_with(fresh(strategy=BLUE), upgradePolicy=ONE_BY_ONE))
+    policy = found(seen_with(fresh(), upgradePolicy=ONE_BY_ONE))
+    neither = found(seen_with(fresh()))
+
+    assert own.course.type is StrategyType.BLUE_GREEN
+    assert policy.course.type is StrategyType.ROLLING_UPDATE
+    assert neither.course.type is StrategyType.CANARY
+
+
+def test_a_strategy_holds_from_the_beginning_to_the_end() -> None:
+    """What somebody changes in the Agent meanwhile is for the next upgrade."""
+    first = found(seen_with(fresh(), upgradePolicy=BLUE))
+
+    later = found(seen_with(fresh(status=first.status), upgradePolicy=ONE_BY_ONE))
+
+    assert later.course == first.course
+
+
+def former(seen: AgentObservation, *revisions: str) -> AgentObservation:
+    status = seen.agent.status.model_copy(update={"former_revisions": revisions})
+    return replace(seen, agent=seen.agent.model_copy(update={"status": status}))
+
+
+@pytest.mark.parametrize(
+    ("revisions", "steps"),
+    [
+        ((NEW.hash,), 0),
+        (("a", "b", NEW.hash), 0),
+        (("a", "b", "c", NEW.hash), 3),
+        (("a",), 3),
+    ],
+    ids=["the one before", "the last in the window", "too long ago", "never"],
+)
+def test_what_has_proved_itself_lately_is_gone_back_to_without_steps(
+    revisions: tuple[str, ...], steps: int
+) -> None:
+    """As a person does who needs the old version now."""
+    assert found(former(seen_with(fresh()), *revisions)).status.steps == steps
+
+
+def test_in_maintenance_there_are_no_steps() -> None:
+    """Nobody is served who could suffer."""
+    assert found(seen_with(fresh(), operatingMode="Maintenance")).status.steps == 0
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_course_that_was_begun_is_ended(steps: int) -> None:
+    """Whatever the mode or the window are meanwhile."""
+    one = begun(status={"steps": steps, "step": min(steps, 1)})
+
+    for mode in ("Running", "Maintenance"):
+        assert len(found(seen_with(one, operatingMode=mode)).course.steps) == steps
+
+
+# What goes wrong
+
+
+def pods(*views: Any) -> dict[str, Any]:
+    return {view.name: view for view in views}
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"pods": pods(pod_view("p", revision=NEW.hash, fault=CRASH))}, CRASH),
+        ({"pods": pods(pod_view("p", revision=OLD.hash, fault=CRASH))}, None),
+        ({"pods": pods(pod_view("p", revision=NEW.hash, fault=CRASH, deleting=True))}, None),
+        ({"pods": pods(pod_view("p", revision=NEW.hash, fault=CRASH, finished=True))}, None),
+        ({"replica_sets": sets(new={"fault": NO_NODE})}, NO_NODE),
+        ({"replica_sets": sets(old={"fault": NO_NODE})}, None),
+        (
+            {
+                "replica_sets": sets(new={"fault": NO_NODE}),
+                "pods": pods(pod_view("p", revision=NEW.hash, fault=CRASH)),
+            },
+            NO_NODE,
+        ),
+    ],
+    ids=["its pod", "a pod of the old", "going", "ended", "its set", "the old set", "both"],
+)
+def test_the_fault_of_a_revision(fields: dict[str, Any], fault: Fault | None) -> None:
+    """What its ReplicaSet says comes first, since without pods no pod says anything."""
+    assert fault_of(seen_with(**fields), NEW.hash) == fault
+
+
+CHECKED = pod_view("p", revision=NEW.hash)
+
+
+@pytest.mark.parametrize(
+    ("pod", "checks", "fails"),
+    [
+        (CHECKED, Checks(failures=2, status=503), True),
+        (CHECKED, Checks(failures=1, status=503), False),
+        (replace(CHECKED, ready=False), Checks(failures=2, status=503), False),
+        (replace(CHECKED, deleting=True), Checks(failures=2, status=503), False),
+        (replace(CHECKED, finished=True), Checks(failures=2, status=503), False),
+        (CHECKED, None, False),
+        (replace(CHECKED, revision=OLD.hash), Checks(failures=2, status=503), False),
+    ],
+    ids=["too often", "once", "not ready yet", "going", "ended", "not asked", "the old version"],
+)
+def test_a_pod_that_says_it_is_not_healthy_fails_the_upgrade(
+    pod: Any, checks: Checks | None, fails: bool
+) -> None:
+    """Before the kubelet, which asks less often, takes its readiness away."""
+    known = {pod.uid: checks} if checks else {}
+
+    status = found(seen_with(begun(), pods=pods(pod), checks=known)).status
+
+    assert (status.phase is UpgradePhase.ROLLING_BACK) is fails
+    assert status.rollback is None or status.rollback.trigger == Reason.HEALTH_PROBE
+
+
+def test_without_a_health_check_pods_are_not_judged_by_one() -> None:
+    """What answers there may be anything."""
+    one = agent(image="agent:2", replicas=2, metadata={"generation": 2})
+    goal = revision_of(one.spec)
+    pod = pod_view("p", revision=goal.hash)
+    upgrade = seen_upgrade(
+        "greeter-2",
+        to={"revision": goal.hash},
+        status=begun(status={"toRevision": goal.hash}).upgrade.status,
+    )
+    seen = upgraded(
+        one,
+        upgrade,
+        stable=OLD.hash,
+        target=goal.hash,
+        governing="greeter-2",
+        pods=pods(pod),
+        checks={pod.uid: Checks(failures=9, status=503)},
+    )
+
+    assert found(seen).status.phase is UpgradePhase.PROGRESSING
+
+
+def refused(kind: str, reason: Reason, revision: str = NEW.hash) -> dict[Ref, Failure]:
+    failure = Failure(reason=reason, message="no", generation=2, retry_at=NOON)
+    return {Ref(kind, f"greeter-{revision}"): failure}
+
+
+@pytest.mark.parametrize(
+    ("failures", "phase"),
+    [
+        (refused("ReplicaSet", Reason.INVALID_TEMPLATE), UpgradePhase.ROLLING_BACK),
+        (refused("ConfigMap", Reason.INVALID_CHILD), UpgradePhase.ROLLING_BACK),
+        (refused("ControllerRevision", Reason.INVALID_CHILD), UpgradePhase.ROLLING_BACK),
+        (refused("ReplicaSet", Reason.FORBIDDEN), UpgradePhase.PROGRESSING),
+        (refused("ReplicaSet", Reason.INVALID_TEMPLATE, OLD.hash), UpgradePhase.PROGRESSING),
+        (refused("Service", Reason.INVALID_CHILD), UpgradePhase.PROGRESSING),
+    ],
+    ids=["pods", "config", "record", "for now", "of the old version", "something else"],
+)
+def test_what_the_server_does_not_want_as_it_is_ends_the_upgrade(
+    failures: dict[Ref, Failure], phase: UpgradePhase
+) -> None:
+    """What it does not want now may go through later."""
+    assert found(seen_with(begun(), failures=failures)).status.phase is phase
+
+
+def test_a_manifest_that_cannot_be_made_ends_the_upgrade() -> None:
+    """Nobody has to ask the server."""
+    failure = Failure(reason=Reason.TEMPLATE_CONFLICT, message="no", generation=2, retry_at=NOON)
+
+    status = found(seen_with(begun()), refusal=failure).status
+
+    assert status.rollback is not None
+    assert status.rollback.trigger == Reason.REFUSED
+
+
+def test_what_a_revision_is_made_of() -> None:
+    """Three objects of its name."""
+    name = f"greeter-{NEW.hash}"
+
+    assert is_made_of(Ref("ReplicaSet", name), "greeter", NEW.hash)
+    assert not is_made_of(Ref("Service", name), "greeter", NEW.hash)
+    assert not is_made_of(Ref("ReplicaSet", name), "greeter", OLD.hash)
+
+
+# Which revision is stable
+
+
+@pytest.mark.parametrize(
+    ("fields", "context", "taken"),
+    [
+        ({}, {}, True),
+        ({"replica_sets": sets(new={"available": 1})}, {}, False),
+        ({"replica_sets": sets(new={"current": False})}, {}, False),
+        ({"replica_sets": {}}, {}, False),
+        ({"operatingMode": "Offline"}, {}, False),
+        ({"pods": pods(pod_view("p", revision=NEW.hash, fault=NO_NODE))}, {}, False),
+        ({"pods": pods(pod_view("p", revision=NEW.hash, fault=CRASH))}, {}, False),
+        ({"failures": refused("ReplicaSet", Reason.INVALID_TEMPLATE)}, {}, False),
+        ({}, {"obstacle": NO_ROUTE}, False),
+    ],
+    ids=[
+        "all there",
+        "one is missing",
+        "not seen yet",
+        "no pods known",
+        "stopped",
+        "a fault that may pass",
+        "a fault",
+        "refused",
+        "the route",
+    ],
+)
+def test_the_new_version_takes_over_when_all_its_pods_are_there(
+    fields: dict[str, Any], context: dict[str, Any], taken: bool
+) -> None:
+    """And nothing speaks against it."""
+    result = found(seen_with(begun("Promoting", status={"step": 3}), **fields), **context)
+
+    assert result.serving == (NEW.hash if taken else OLD.hash)
+    assert not taken or result.move.wake_at == NOON
+
+
+@pytest.mark.parametrize("spec", [{"paused": True}, {"rollback": {"requested": True}}])
+def test_people_keep_the_new_version_from_taking_over(spec: dict[str, Any]) -> None:
+    """To the last moment."""
+    assert found(seen_with(begun("Promoting"))).serving == NEW.hash
+    assert found(seen_with(begun("Promoting", **spec))).serving == OLD.hash
+
+
+@pytest.mark.parametrize("phase", ["Progressing", "Paused", "Succeeded", "RolledBack"])
+def test_no_other_phase_changes_what_is_stable(phase: str) -> None:
+    """There is one place for it."""
+    assert found(seen_with(begun(phase))).serving == OLD.hash
+
+
+@pytest.mark.parametrize(
+    ("fields", "old", "back"),
+    [
+        ({}, OLD, True),
+        ({"replica_sets": sets(old={"available": 1})}, OLD, False),
+        ({"replica_sets": sets(old={"wanted": 0})}, OLD, False),
+        ({}, None, False),
+    ],
+    ids=["all there", "one is missing", "still to be started", "nothing is known of it"],
+)
+def test_the_old_version_is_stable_again_when_all_its_pods_are_there(
+    fields: dict[str, Any], old: Any, back: bool
+) -> None:
+    """After a rollback of what had succeeded."""
+    one = begun("RollingBack", status={"rollback": ROLLBACK})
+
+    result = found(seen_with(one, stable=NEW.hash, **fields), old=old)
+
+    assert result.serving == (OLD.hash if back else NEW.hash)
+
+
+def test_what_was_never_promoted_needs_no_way_back() -> None:
+    """The old version is the stable one."""
+    one = begun("RollingBack", status={"rollback": ROLLBACK})
+
+    result = found(seen_with(one), shifted=True)
+
+    assert (result.serving, result.status.phase) == (OLD.hash, UpgradePhase.ROLLED_BACK)
+
+
+def test_a_succeeded_upgrade_is_rolled_back_on_request_while_the_old_version_is_kept() -> None:
+    """Without its record there is nothing to go back to."""
+    one = begun("Succeeded", rollback={"requested": True})
+
+    kept_still = found(seen_with(one, stable=NEW.hash))
+    gone = found(seen_with(one, stable=NEW.hash), old=None)
+
+    assert kept_still.status.phase is UpgradePhase.ROLLING_BACK
+    assert gone.status.phase is UpgradePhase.SUCCEEDED
+
+
+# Whether requests may be divided
+
+
+@pytest.mark.parametrize(
+    ("phase", "stable", "moving"),
+    [
+        ("Progressing", OLD.hash, True),
+        ("Promoting", NEW.hash, False),
+        ("RollingBack", OLD.hash, False),
+        ("Succeeded", NEW.hash, False),
+    ],
+)
+def test_requests_are_divided_only_on_the_way(phase: str, stable: str, *, moving: bool) -> None:
+    """Never on the way back, nor once it has taken over."""
+    one = begun(phase, status={"rollback": ROLLBACK} if phase == "RollingBack" else {})
+
+    assert found(seen_with(one, stable=stable)).moving is moving
+
+
+def test_pods_are_replaced_one_by_one_only_without_steps() -> None:
+    """And only while it is on its way."""
+    strategy = found(seen_with(fresh(strategy=ONE_BY_ONE))).status
+    half = seen_with(
+        fresh(status=strategy, strategy=ONE_BY_ONE), replica_sets=sets(new={"wanted": 1})
+    )
+
+    assert found(half).rolls
+    assert not found(seen_with(begun())).rolls
+
+
+# What is measured
+
+
+def read(requests: float) -> Reading:
+    return Reading(at=NOON, in_flight=0, recent=requests, seconds=10, since_last=requests)
+
+
+def test_the_weight_that_is_seen_is_that_of_the_pods() -> None:
+    """Whatever the route says."""
+    views = [pod_view("new", revision=NEW.hash), pod_view("old", revision=OLD.hash)]
+    other = pod_view("other", revision="x")
+    readings = {"uid-of-new": read(25), "uid-of-old": read(75), "uid-of-other": read(900)}
+    seen = seen_with(pods=pods(*views, other), readings=readings)
+
+    assert weight_seen(seen, new=NEW.hash, old=OLD.hash) == 25
+    assert weight_seen(replace(seen, readings={}), new=NEW.hash, old=OLD.hash) is None
