@@ -231,7 +231,7 @@ def _unhealthy(seen: AgentObservation, goal: Revision) -> Fault | None:
         return None
     for pod in seen.pods_of(goal.hash):
         checks = seen.checks.get(pod.uid)
-        if checks is None or not pod.ready or pod.deleting or pod.finished:
+        if checks is None or not pod.ready or pod.deleting:
             continue
         if checks.failures >= goal.health.failure_threshold:
             return check_fault(pod.name, failures=checks.failures, status=checks.status)

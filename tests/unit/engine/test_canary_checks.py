@@ -125,3 +125,23 @@ async def test_a_pod_that_fails_as_often_as_it_may_not_is_rolled_back() -> None:
     assert (canary.upgrade["phase"], record["trigger"]) == ("RolledBack", "HealthProbe")
     assert "answers its readiness probe with status 503, 3 times in a row" in record["reason"]
     assert canary.asked == []
+
+
+@pytest.mark.parametrize("end", ["unready", "deleted"])
+async def test_what_a_pod_said_that_is_not_ready_or_goes_is_past(end: str) -> None:
+    """The kubelet judges the one, and the other says no because it ends."""
+    canary = Canary()
+    await canary.begin()
+    name = canary.pod["metadata"]["name"]
+    if end == "unready":
+        canary.rig.controllers.sick_images["agent:2"] = ""
+        canary.rig.controllers.settle()
+    else:
+        gone = {"metadata": {"deletionTimestamp": "2026-11-21T12:00:09Z"}}
+        canary.rig.twin.edit(POD, name, gone, manager="kubectl")
+    canary.rig.feed()
+
+    await canary.answer(failures=3, status=503)
+
+    assert canary.upgrade["phase"] == "Progressing"
+    assert canary.asked == []
