@@ -31,6 +31,9 @@ LONGEST: Final = 150.0
 
 SERVED_WITHIN: Final = 30.0
 
+FOLLOWED_WITHIN: Final = 10.0
+"""Seconds in which the Gateway follows a change, on a machine that runs several tests at once."""
+
 ENOUGH: Final = 20
 """Answers in a row after which an address is as it will be."""
 
@@ -199,6 +202,18 @@ def wait_until_sent(world: World, running: Load, requests: int, *, within: float
     """Wait until so many further requests of a load are over."""
     before = running.so_far().sent
     world.operator.wait_until(lambda: running.so_far().sent >= before + requests, within=within)
+
+
+def wait_until_only(world: World, running: Load, version: str) -> float:
+    """Wait until all of the latest requests went to one version; returns when the first did."""
+    latest: list[Answer] = []
+
+    def holds() -> bool:
+        latest[:] = running.so_far().answers[-ENOUGH:]
+        return all(answer.version == version for answer in latest)
+
+    world.operator.wait_until(holds, within=FOLLOWED_WITHIN)
+    return latest[0].at
 
 
 def _own(directory: Path, target: Target, request: Request, *, rate: float, seconds: float) -> Load:

@@ -26,6 +26,7 @@ from tests.e2e.served import (
     step,
     wait_for_weight,
     wait_until_answered,
+    wait_until_only,
     wait_until_sent,
     weights,
 )
@@ -54,7 +55,7 @@ def test_h06_no_request_fails_while_a_canary_is_promoted(world: World, tmp_path:
     with load(world, "a", tmp_path, rate=200) as running:
         upgrade = change(world, "a")
         world.wait_upgrade(upgrade, "Succeeded")
-        promoted = time.time()
+        promoted = wait_until_only(world, running, NEW)
         world.wait_until_children("a", "Pod", lambda pods: len(pods) == 2, within=60)
         wait_until_sent(world, running, max(100, 10_000 - running.so_far().sent))
         report = running.stop()
@@ -63,7 +64,7 @@ def test_h06_no_request_fails_while_a_canary_is_promoted(world: World, tmp_path:
     assert report.failed == ()
     assert _reaches(report, 25)
     assert _reaches(report, 60)
-    assert report.between(promoted + 1).share(NEW) == 1
+    assert report.between(promoted).share(NEW) == 1
 
 
 @pytest.mark.row("G01")
@@ -78,13 +79,13 @@ def test_g01_a_canary_that_a_person_stops_costs_no_request(world: World, tmp_pat
         wait_until_sent(world, running, 100)
         roll_back(world, upgrade, "customers complain")
         found = world.wait_upgrade(upgrade, "RolledBack", within=ROLLED_BACK_WITHIN)
-        over = time.time()
+        over = wait_until_only(world, running, OLD)
         wait_until_sent(world, running, 100)
         report = running.stop()
 
     assert report.failed == ()
     assert report.share(NEW) > 0.05
-    assert report.between(over + 1).share(OLD) == 1
+    assert report.between(over).share(OLD) == 1
     assert found["status"]["rollback"]["trigger"] == "Requested"
     assert found["status"]["rollback"]["reason"] == "customers complain"
 
@@ -107,14 +108,15 @@ def test_g05_a_version_that_stops_being_ready_is_left_at_once(world: World, tmp_
         upgrade = change(world, "a", config={"probeFailAfterSeconds": "9"})
         wait_for_weight(world, upgrade, 50)
         found = world.wait_upgrade(upgrade, "RolledBack", within=ROLLED_BACK_WITHIN)
-        wait_until_sent(world, running, 400)
+        followed = wait_until_only(world, running, OLD)
+        wait_until_sent(world, running, 200)
         report = running.stop()
     triggered = failed_at(pods, NEW)
     over = upgrades.first(lambda seen: seen.get("status", {}).get("phase") == "RolledBack")
     last = report.last_by(NEW)
 
     assert report.failed_but_by(NEW) == ()
-    assert report.between(over + 1).share(OLD) == 1
+    assert report.between(followed).share(OLD) == 1
     assert last is not None
     assert last.at - triggered < ROLLED_BACK_WITHIN
     assert over - triggered < ROLLED_BACK_WITHIN
@@ -135,13 +137,13 @@ def test_an_unready_old_pod_keeps_nobody_on_a_failed_version(world: World, tmp_p
         upgrade = change(world, "a", config={"probeFailAfterSeconds": "15"})
         wait_for_weight(world, upgrade, 50)
         found = world.wait_upgrade(upgrade, "RolledBack", within=ROLLED_BACK_WITHIN)
-        over = time.time()
+        over = wait_until_only(world, running, OLD)
         wait_until_sent(world, running, 100)
         report = running.stop()
 
     assert report.failed_but_by(NEW) == ()
     assert report.share(NEW) > 0.05
-    assert report.between(over + 1).share(OLD) == 1
+    assert report.between(over).share(OLD) == 1
     assert found["status"]["rollback"]["trigger"] == "HealthProbe"
     assert sum(is_ready(pod) for pod in _pods_of(world, "a", OLD)) == 3
 

@@ -17,6 +17,7 @@ from tests.e2e.served import (
     served,
     step,
     wait_for_weight,
+    wait_until_only,
     wait_until_sent,
 )
 from tests.e2e.world import World, condition
@@ -34,13 +35,13 @@ def test_h06_no_request_fails_while_pods_are_exchanged(world: World, tmp_path: P
     with load_on_service(world, "a", tmp_path) as running:
         upgrade = change(world, "a")
         world.wait_upgrade(upgrade, "Succeeded")
-        promoted = time.time()
+        promoted = wait_until_only(world, running, NEW)
         world.wait_until_children("a", "Pod", lambda pods: len(pods) == 2, within=60)
         wait_until_sent(world, running, 100)
         report = running.stop()
 
     assert report.failed == ()
-    assert report.between(promoted + 1).share(NEW) == 1
+    assert report.between(promoted).share(NEW) == 1
 
 
 def test_pods_are_the_weight(world: World, tmp_path: Path) -> None:
@@ -75,14 +76,14 @@ def test_g01_going_back_costs_no_request(world: World, tmp_path: Path) -> None:
         wait_until_sent(world, running, 200)
         roll_back(world, upgrade)
         world.wait_upgrade(upgrade, "RolledBack", within=30)
-        over = time.time()
+        over = wait_until_only(world, running, OLD)
         world.wait_until_children("a", "Pod", lambda pods: len(pods) == 2, within=60)
         wait_until_sent(world, running, 100)
         report = running.stop()
 
     assert report.failed == ()
     assert report.share(NEW) > 0.05
-    assert report.between(over + 1).share(OLD) == 1
+    assert report.between(over).share(OLD) == 1
 
 
 @pytest.mark.row("G02")
@@ -95,13 +96,13 @@ def test_g02_pods_that_stop_being_ready_are_left(world: World, tmp_path: Path) -
         upgrade = change(world, "a", config={"probeFailAfterSeconds": "9"})
         wait_for_weight(world, upgrade, 50)
         found = world.wait_upgrade(upgrade, "RolledBack", within=40)
-        over = time.time()
+        over = wait_until_only(world, running, OLD)
         wait_until_sent(world, running, 200)
         report = running.stop()
 
     assert report.failed_but_by(NEW) == ()
     assert report.share(NEW) > 0.05
-    assert report.between(over + 1).share(OLD) == 1
+    assert report.between(over).share(OLD) == 1
     assert found["status"]["rollback"]["trigger"] == "HealthProbe"
 
 
@@ -116,9 +117,9 @@ def test_pods_replaced_one_by_one_cost_no_request(world: World, tmp_path: Path) 
     with load_on_service(world, "a", tmp_path) as running:
         upgrade = change(world, "a")
         world.wait_upgrade(upgrade, "Succeeded", within=90)
-        promoted = time.time()
+        promoted = wait_until_only(world, running, NEW)
         wait_until_sent(world, running, 100)
         report = running.stop()
 
     assert report.failed == ()
-    assert report.between(promoted + 1).share(NEW) == 1
+    assert report.between(promoted).share(NEW) == 1
