@@ -11,7 +11,6 @@ import base64
 import json
 import subprocess
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -34,13 +33,9 @@ NOBODY: Final = "nobody"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Which version answered a request, and what went wrong, if anything did.
-
-    `number` counts the requests from 0, and `at` is when this one was sent, as time.time() tells.
-    """
+    """Which version answered a request, and what went wrong; requests are numbered from 0."""
 
     number: int
-    at: float
     by: str
     error: str = ""
 
@@ -156,7 +151,6 @@ def read(line: bytes) -> Answer:
     failed = record["error"] or not 200 <= record["code"] < 300
     return Answer(
         number=record["seq"],
-        at=datetime.fromisoformat(record["timestamp"]).timestamp(),
         by=by,
         error=record["error"] or f"{record['code']}" if failed else "",
     )
