@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
+from random import seed as seed_jitter
 from typing import Any
 
 import pytest
-from tests.twin import Controllers, Rig, Twin, raw_agent
+from tests.twin import Controllers, Rig, Twin, raw_agent, raw_upgrade
 from tests.twin.rig import loop_clock, shared_metrics
 
 from agentherd.domain.errors import Unreachable
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, POD, REPLICA_SET, ROUTE_KINDS, Key, Kind
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    CHILD_KINDS,
+    HTTP_ROUTE,
+    POD,
+    REPLICA_SET,
+    ROUTE_KINDS,
+    SERVICE,
+    Key,
+    Kind,
+)
 from agentherd.engine.reflector import Reflector
 from agentherd.engine.store import SUBJECT_KINDS, Store
 
 NAMES = ["a", "b", "c"]
+QUICK = {"scaleDownDelaySeconds": 2, "abortScaleDownDelaySeconds": 2}
+POLICIES: list[dict[str, Any]] = [
+    {"canary": {"steps": [{"weight": 20}, {"weight": 50, "pause": {"seconds": 2}}]}} | QUICK,
+    {"type": "BlueGreen"} | QUICK,
+    {"type": "RollingUpdate", "scaleDownDelaySeconds": 0},
+    {"canary": {"steps": [{"weight": 50, "pause": {"seconds": 20}}]}},
+]
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"traffic": {"parentRefs": [{"name": "gate"}]}},
+    {"traffic": {"routeRef": {"name": "shared"}}},
+]
 
 
 class Frame:
@@ -75,33 +100,74 @@ def disturb(twin: Twin, chance: Random) -> None:
     name = chance.choice(NAMES)
     known = twin.names(AGENT)
     children = [
-        (kind, each) for kind in CHILD_KINDS if kind is not POD for each in twin.names(kind)
+        (kind, each)
+        for kind in (*CHILD_KINDS, HTTP_ROUTE)
+        for each in twin.names(kind)
+        if kind is not POD and each != "shared"
     ]
-    match chance.randrange(7):
-        case 0 | 1:
+    match chance.randrange(10):
+        case 0 | 1 | 2:
             twin.put(AGENT, wanted(name, chance, twin))
-        case 2 if name in known:
+        case 3 if name in known:
             twin.remove(AGENT, name)
-        case 3 if children:
+        case 4 if children:
             kind, child = chance.choice(children)
             twin.remove(kind, child)
-        case 4:
-            twin.expire()
         case 5:
+            twin.expire()
+        case 6:
             twin.end_watches()
             twin.outages.append(Unreachable("no answer"))
+        case 7:
+            steer(twin, chance)
+        case 8:
+            change = chance.choice([{"image": "agent:3"}, {"config": {"b": "2"}}])
+            uid = f"uid-by-hand-{twin.version}"
+            if "by-hand" not in twin.names(AGENT_UPGRADE):
+                twin.put(
+                    AGENT_UPGRADE,
+                    raw_upgrade(
+                        "by-hand", metadata={"uid": uid}, targetRef={"name": name}, to=change
+                    ),
+                )
         case _:
             twin.interrupt(twin.writes + 1, "after", Unreachable("connection reset"))
 
 
+def steer(twin: Twin, chance: Random) -> None:
+    """What a person may do to an upgrade."""
+    if not (upgrades := twin.names(AGENT_UPGRADE)):
+        return
+    name = chance.choice(upgrades)
+    attempt = twin.live(AGENT_UPGRADE, name)["spec"].get("attempt", 1)
+    spec = chance.choice(
+        [
+            {"paused": True},
+            {"paused": False},
+            {"promote": {"full": True}},
+            {"promote": {"step": 1}},
+            {"rollback": {"requested": True}},
+            {"rollback": None, "attempt": attempt + 1},
+            None,
+        ]
+    )
+    if spec is None:
+        twin.remove(AGENT_UPGRADE, name)
+    else:
+        twin.edit(AGENT_UPGRADE, name, {"spec": spec})
+
+
 def wanted(name: str, chance: Random, twin: Twin) -> dict[str, Any]:
+    sick = chance.random() < 0.2  # then it has pods, or it would be stable without having served
     spec = {
-        "image": chance.choice(["agent:1", "agent:2"]),
-        "replicas": chance.randrange(4),
-        "operatingMode": chance.choice(["Running", "Running", "Suspended", "Maintenance"]),
+        "image": "agent:sick" if sick else chance.choice(["agent:1", "agent:2"]),
+        "replicas": chance.randrange(sick, 4),
+        "operatingMode": chance.choice(["Running"] * 3 + ["Maintenance", "Suspended"][: 2 - sick]),
         "config": chance.choice([{}, {"a": "1"}]),
         "configUpdate": chance.choice(["Rollout", "InPlace"]),
         "revisionHistoryLimit": 0,
+        "upgradePolicy": chance.choice(POLICIES),
+        **chance.choice(WAYS),
     }
     if name not in twin.names(AGENT):
         return raw_agent(name, metadata={"uid": f"uid-{name}-{twin.version}"}, **spec)
@@ -109,40 +175,101 @@ def wanted(name: str, chance: Random, twin: Twin) -> dict[str, Any]:
     return live | {"spec": raw_agent(name, **spec)["spec"]}
 
 
+def shared_route() -> dict[str, Any]:
+    """A route that a person wrote, through which all Agents are served."""
+    rules = [{"backendRefs": [{"name": name, "port": 8080, "weight": 1}]} for name in NAMES]
+    return {
+        "apiVersion": HTTP_ROUTE.api_version,
+        "kind": "HTTPRoute",
+        "metadata": {"name": "shared", "namespace": "default"},
+        "spec": {"rules": rules},
+    }
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_whatever_happened_the_end_is_what_the_specs_say(seed: int) -> None:
-    """After a minute of trouble and one of peace every Agent is as wanted, and nothing is left."""
+    """After a minute of trouble and some of peace all is as wanted, and nothing is left over."""
     chance = Random(seed)
+    seed_jitter(seed)
     twin = Twin(loop_clock)
     controllers = Controllers(twin)
+    controllers.sick_images["agent:sick"] = "ImagePullBackOff"
+    twin.put(HTTP_ROUTE, shared_route())
 
     async with running(twin, controllers) as rig:
         for _ in range(40):
             disturb(twin, chance)
             await asyncio.sleep(chance.random() * 3)
-        await asyncio.sleep(60)
+        for name in twin.names(AGENT_UPGRADE):
+            twin.edit(AGENT_UPGRADE, name, {"spec": {"paused": False}})
+        await asyncio.sleep(240)
         version = twin.version
         await asyncio.sleep(30)
         plans = {name: rig.plan(name).intents for name in twin.names(AGENT)}
 
     assert twin.version == version
     assert plans == dict.fromkeys(twin.names(AGENT), ())
-    assert sizes(twin) == expected_sizes(twin)
+    assert pods(twin) == expected_pods(twin)
+    assert set(twin.names(REPLICA_SET)) == expected_sets(twin)
+    assert set(twin.names(SERVICE)) == {*twin.names(AGENT), *previews(twin)}
+    assert set(twin.names(HTTP_ROUTE)) == {"shared", *owners_of_routes(twin)}
+    assert twin.live(HTTP_ROUTE, "shared")["spec"] == shared_route()["spec"]
 
 
-def sizes(twin: Twin) -> dict[str, int]:
-    """Pods by Agent."""
-    found = dict.fromkeys(twin.names(AGENT), 0)
-    for raw in twin.all(POD):
-        found[raw["metadata"]["labels"]["agentherd.dev/agent"]] += 1
-    return found
+def pods(twin: Twin) -> Counter[str]:
+    """Pods in traffic by Agent and revision."""
+    labels = [raw["metadata"]["labels"] for raw in twin.all(POD)]
+    return Counter(
+        f"{each['agentherd.dev/agent']}-{each['agentherd.dev/revision']}"
+        for each in labels
+        if each["agentherd.dev/traffic"] == "on"
+    )
 
 
-def expected_sizes(twin: Twin) -> dict[str, int]:
-    assert len(twin.names(REPLICA_SET)) == len(twin.names(AGENT))
+def serving(raw: Mapping[str, Any]) -> str:
+    """The revision that serves, or is to serve first."""
+    status = raw["status"]
+    return f"{raw['metadata']['name']}-{status.get('stableRevision', status['targetRevision'])}"
+
+
+def expected_pods(twin: Twin) -> Counter[str]:
+    return +Counter(
+        {
+            serving(raw): raw["spec"]["replicas"]
+            for raw in twin.all(AGENT)
+            if raw["spec"]["operatingMode"] != "Suspended"
+        }
+    )
+
+
+def governing(twin: Twin) -> dict[str, dict[str, Any]]:
+    """The status of the upgrade that governs an Agent, by the Agent's name."""
+    known = {raw["metadata"]["name"]: raw.get("status", {}) for raw in twin.all(AGENT_UPGRADE)}
+    found = {raw["metadata"]["name"]: raw["status"].get("upgrade", "") for raw in twin.all(AGENT)}
+    return {name: known[upgrade] for name, upgrade in found.items() if upgrade in known}
+
+
+def expected_sets(twin: Twin) -> set[str]:
+    """What serves; and what was given up or waits, as long as somebody asks for it."""
+    asked = {f"{a['metadata']['name']}-{a['status']['targetRevision']}" for a in twin.all(AGENT)}
+    asked |= {
+        f"{name}-{status['toRevision']}"
+        for name, status in governing(twin).items()
+        if status["phase"] in {"RolledBack", "Paused"}
+    }
+    return {serving(raw) for raw in twin.all(AGENT)} | (asked & set(twin.names(REPLICA_SET)))
+
+
+def previews(twin: Twin) -> set[str]:
+    """The addresses of versions whose upgrade waits until their Agent has pods again."""
+    stopped = {name: s for name, s in governing(twin).items() if s["phase"] == "Paused"}
+    names = {f"{name}-{status['toRevision']}" for name, status in stopped.items()}
+    return names & set(twin.names(SERVICE))
+
+
+def owners_of_routes(twin: Twin) -> set[str]:
     return {
-        raw["metadata"]["name"]: raw["spec"]["replicas"]
-        if raw["spec"]["operatingMode"] != "Suspended"
-        else 0
+        raw["metadata"]["name"]
         for raw in twin.all(AGENT)
+        if "parentRefs" in raw["spec"].get("traffic", {})
     }
