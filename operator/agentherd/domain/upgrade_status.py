@@ -186,7 +186,10 @@ def _controls(seen: SeenUpgrade, now: datetime) -> Iterator[Control]:
     done = [(c.verb, c.detail) for c in status.controls]
     by = seen.writer or OPERATOR
     for verb, detail in _verbs(spec, done):
-        yield Control(verb=verb, by=by, at=now, detail=detail)
+        control = Control(verb=verb, by=by, at=now, detail=detail)
+        # Compared as it is kept, since a long reason loses its end there.
+        if verb != "RollbackRequested" or (verb, control.detail) not in done:
+            yield control
 
 
 def _verbs(spec: AgentUpgradeSpec, done: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -206,8 +209,7 @@ def _verbs(spec: AgentUpgradeSpec, done: list[tuple[str, str]]) -> Iterator[tupl
         said = "full" if spec.promote.full else f"through step {spec.promote.step}"
         if ("Promoted", said) not in in_this_attempt and (spec.promote.full or spec.promote.step):
             yield "Promoted", said
-    requested = spec.rollback is not None and spec.rollback.requested
-    if requested and ("RollbackRequested", _of(spec)) not in done:
+    if spec.rollback is not None and spec.rollback.requested:
         yield "RollbackRequested", _of(spec)
 
 
