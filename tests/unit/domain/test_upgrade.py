@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from tests.twin.samples import NOON
 from tests.unit.domain.samples import begun, canary, course_of, upgrade_facts, upgrade_spec
 
 from agentherd.api import RollbackRecord, UpgradePhase
+from agentherd.domain import upgrade
 from agentherd.domain.faults import Fault
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade import RULES, TRIGGERS, Facts, Move, advance
+from agentherd.domain.upgrade import RULES, TRIGGERS, Facts, Move, Rule, advance
 
 CRASH = Fault(Reason.CRASHING, "it crashed")
 NO_NODE = Fault(Reason.UNSCHEDULABLE, "fits no node")
@@ -446,3 +448,78 @@ def test_next_step_comes_after_this_one(step: int, phase: str, number: int) -> N
 
     assert (move.phase, move.changes["step"]) == (UpgradePhase(phase), number)
     assert move.changes["ready_since"] is None
+
+
+# The order
+
+
+def step_one(**fields: Any) -> Facts:
+    return at(**waiting(**fields.pop("status", {})) | fields)
+
+
+PROMOTING = {"phase": UpgradePhase.PROMOTING, "step": 3}
+
+NEIGHBOURS: dict[tuple[Rule, Rule], Facts] = {
+    (upgrade.rolling_back, upgrade.asked_back): at(status=BACK, spec=ASKED),
+    (upgrade.asked_back, upgrade.ended): at(status={"phase": UpgradePhase.SUCCEEDED}, spec=ASKED),
+    (upgrade.ended, upgrade.failing): at(status={"phase": UpgradePhase.SUCCEEDED}, fault=CRASH),
+    (upgrade.failing, upgrade.refused): at(fault=CRASH, refusal=NO),
+    (upgrade.refused, upgrade.taken_over): at(refusal=NO, promoted=True),
+    (upgrade.taken_over, upgrade.late): at(promoted=True, now=DEADLINE),
+    (upgrade.late, upgrade.promoting): at(status=PROMOTING, now=DEADLINE),
+    (upgrade.late, upgrade.gathering): at(now=DEADLINE),
+    (upgrade.late, upgrade.obstructed): at(canary=1, obstacle=NO_ROUTE, now=DEADLINE),
+    (upgrade.stopped, upgrade.paused): at(wanted=0, spec=upgrade_spec(paused=True)),
+    (upgrade.paused, upgrade.resumed): at(
+        spec=upgrade_spec(paused=True), status={"progress_since": None}
+    ),
+    (upgrade.resumed, upgrade.set_back): at(status={"progress_since": None, "ready_since": NOON}),
+    (upgrade.set_back, upgrade.promoting): at(status=PROMOTING | {"ready_since": NOON}),
+    (upgrade.promoting, upgrade.gathering): at(status=PROMOTING),
+    (upgrade.gathering, upgrade.obstructed): at(obstacle=NO_ROUTE),
+    (upgrade.obstructed, upgrade.settling): at(canary=1, obstacle=NO_ROUTE),
+    (upgrade.settling, upgrade.weighing): at(canary=1),
+    (upgrade.weighing, upgrade.holding): step_one(status={"ready_since": None}, course=THIRTY),
+    (upgrade.holding, upgrade.next_step): step_one(course=THIRTY),
+}
+"""Facts to which two rules have something to say, the one that decides first."""
+
+NEVER_TOGETHER = {(upgrade.late, upgrade.stopped)}
+
+
+@pytest.mark.parametrize("pair", NEIGHBOURS, ids=lambda pair: f"{pair[0].__name__}")
+def test_of_two_rules_that_speak_the_first_decides(pair: tuple[Rule, Rule]) -> None:
+    """So their order can be changed only on purpose."""
+    facts = NEIGHBOURS[pair]
+    first, second = (rule(facts) for rule in pair)
+
+    assert first is not None
+    assert second is not None
+    assert first != second
+    assert advance(facts) == first
+
+
+def test_every_rule_has_been_compared_with_the_next_one() -> None:
+    """Where both can speak at once."""
+    assert set(pairwise(RULES)) <= NEIGHBOURS.keys() | NEVER_TOGETHER
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule is not upgrade.next_step], ids=lambda r: r.__name__
+)
+def test_a_rule_that_is_not_concerned_says_nothing(rule: Rule) -> None:
+    """At a step with all its pods, its weight in force and no pause, all is well."""
+    assert rule(step_one()) is None
+
+
+@pytest.mark.parametrize("rule", [upgrade.settling, upgrade.weighing, upgrade.holding])
+def test_without_a_step_there_is_no_weight_to_give(rule: Rule) -> None:
+    """As in a course that goes straight to its promotion."""
+    assert rule(at(course=course_of({"type": "BlueGreen"}, direct=True), canary=2)) is None
+
+
+def test_going_on_after_a_pause_it_is_paused_no_more() -> None:
+    """Whichever rule lets it go on."""
+    move = advance(at(canary=1, status={"phase": UpgradePhase.PAUSED}))
+
+    assert says(move) == (UpgradePhase.PROGRESSING, Reason.SETTLING)
