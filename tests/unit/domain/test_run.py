@@ -258,7 +258,7 @@ CHECKED = pod_view("p", revision=NEW.hash)
         (CHECKED, Checks(failures=1, status=503), False),
         (replace(CHECKED, ready=False), Checks(failures=2, status=503), False),
         (replace(CHECKED, deleting=True), Checks(failures=2, status=503), False),
-        (replace(CHECKED, finished=True), Checks(failures=2, status=503), False),
+        (replace(CHECKED, ready=False, finished=True), Checks(failures=2, status=503), False),
         (CHECKED, None, False),
         (replace(CHECKED, revision=OLD.hash), Checks(failures=2, status=503), False),
     ],
