@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.cluster import Object, Refused
 from tests.e2e.fleet import each, names, podless, wait_until_settled
 from tests.e2e.sample import agent, template
-from tests.e2e.world import START, World, condition, condition_status, observed
+from tests.e2e.world import START, World, condition, observed
 
 TOLD_WITHIN: Final = 5.0
 """Seconds, on a machine that brings the 50 others to their end in that time; else as long as these
@@ -149,10 +149,6 @@ def test_a_mistake_is_told_and_costs_nobody_else(world: World, mistake: Mistake)
         told = world.wait_until("Agent", "bad", lambda seen: _blames(seen, mistake), within=START)
         seconds = time.monotonic() - start
 
-    ready = condition(told, "Ready")
-    assert ready is not None
-    for word in mistake.words:
-        assert word in ready["message"]
     assert told["status"]["phase"] == "Error"
     assert told["status"]["lastError"]["reason"] == mistake.reason
     assert seconds < max(TOLD_WITHIN, crowd.seconds)
@@ -271,12 +267,16 @@ def _limit(world: World, hard: dict[str, str]) -> None:
 
 
 def _blames(found: Object, mistake: Mistake) -> bool:
+    """Whether an Agent is told its mistake in all words.
+
+    A kubelet that has much to do says first that it does not know yet what a container needs.
+    """
     ready = condition(found, "Ready")
     return (
         observed(found)
         and ready is not None
-        and condition_status(found, "Ready") == "False"
-        and ready["reason"] == mistake.reason
+        and (ready["status"], ready["reason"]) == ("False", mistake.reason)
+        and all(word in ready["message"] for word in mistake.words)
     )
 
 
