@@ -6,13 +6,14 @@ from typing import Final
 
 import pytest
 from tests.e2e.cluster import Object
-from tests.e2e.sample import agent
+from tests.e2e.sample import template
 from tests.e2e.test_upgrade_words import (
-    FAILS_SOON,
+    NO_IMAGE,
     canary,
     change,
     controls,
     phases,
+    quiet,
     sizes,
     steer,
     step,
@@ -30,7 +31,7 @@ def begun(shared_world: World, request: pytest.FixtureRequest) -> tuple[World, s
     """An Agent with an upgrade that waits at its first step: the world and both names."""
     title = request.node.name.removeprefix("test_")
     name = title[:40].strip("_").replace("_", "-")
-    shared_world.apply(agent(name, version="1.0.0", upgradePolicy=THREE_STEPS))
+    shared_world.apply(quiet(name, upgradePolicy=THREE_STEPS))
     shared_world.wait_until_ready(name)
     upgraded = change(shared_world, name, version="2.0.0")
     wait_at_step(shared_world, upgraded, 1)
@@ -87,6 +88,7 @@ def test_promoting_in_full_skips_what_is_left(begun: tuple[World, str, str]) -> 
     world, agent_name, name = begun
 
     steer(world, name, promote={"full": True})
+    steer(world, name, promote={"full": True})
     found = world.wait_upgrade(name, "Succeeded")
 
     assert [(phase, reason) for phase, reason, _ in walked(found)][-2:] == [
@@ -121,6 +123,8 @@ def test_an_upgrade_that_was_rolled_back_is_tried_again(begun: tuple[World, str,
     world.wait_upgrade(name, "RolledBack")
 
     steer(world, name, attempt=2, rollback={"requested": False})
+    wait_at_step(world, name, 1)
+    steer(world, name, attempt=2, rollback={"requested": False})
     again = wait_at_step(world, name, 1)
     steer(world, name, promote={"full": True})
     found = world.wait_upgrade(name, "Succeeded")
@@ -140,9 +144,9 @@ def test_an_attempt_is_made_again_after_a_failure_and_may_fail_again(
 ) -> None:
     """What failed by itself can be retried too; each attempt is judged anew."""
     world = shared_world
-    world.apply(agent("stubborn", upgradePolicy=canary(step(50))))
+    world.apply(quiet("stubborn", upgradePolicy=canary(step(50))))
     world.wait_until_ready("stubborn")
-    name = change(world, "stubborn", config=FAILS_SOON)
+    name = change(world, "stubborn", template=template(**NO_IMAGE))
     first = world.wait_upgrade(name, "RolledBack")
 
     steer(world, name, attempt=2)
@@ -154,8 +158,8 @@ def test_an_attempt_is_made_again_after_a_failure_and_may_fail_again(
     )
 
     second = world.upgrade(name)
-    assert first["status"]["rollback"]["trigger"] == "HealthProbe"
-    assert second["status"]["rollback"]["trigger"] == "HealthProbe"
+    assert first["status"]["rollback"]["trigger"] == "ImageUnavailable"
+    assert second["status"]["rollback"]["trigger"] == "ImageUnavailable"
     assert second["status"]["rollback"]["at"] > first["status"]["rollback"]["at"]
     assert controls(second) == [("Retried", "attempt 2")]
 
@@ -163,7 +167,7 @@ def test_an_attempt_is_made_again_after_a_failure_and_may_fail_again(
 def test_any_kept_revision_is_gone_back_to(shared_world: World) -> None:
     """Three versions on, the first one comes back, without steps, and the Agent's spec is it."""
     world = shared_world
-    world.apply(agent("traveller", version="1.0.0", config={"greeting": "one"}))
+    world.apply(quiet("traveller", config={"greeting": "one"}))
     first = world.wait_until_ready("traveller")["status"]["stableRevision"]
     for version, greeting in (("2.0.0", "two"), ("3.0.0", "three")):
         world.change("traveller", version=version, config={"greeting": greeting})

@@ -6,8 +6,18 @@ from typing import Final
 
 import pytest
 from tests.e2e.cluster import Moment, Object
-from tests.e2e.sample import agent
-from tests.e2e.test_upgrade_words import ENDED, canary, change, names, restart, sizes, step, walked
+from tests.e2e.test_upgrade_words import (
+    ENDED,
+    canary,
+    change,
+    names,
+    quiet,
+    restart,
+    step,
+    wait_for_one_service,
+    wait_for_sizes,
+    walked,
+)
 from tests.e2e.world import World, condition, condition_status
 
 POLICY: Final = canary(step(25, seconds=1), step(50, seconds=1))
@@ -25,7 +35,7 @@ COURSE: Final = [
 @pytest.mark.row("E01")
 def test_e01_phases_follow_each_other_and_no_step_is_told_twice(world: World) -> None:
     """The history is the course, step by step, and the conditions say how it ended."""
-    world.apply(agent("a", version="1.0.0", upgradePolicy=POLICY))
+    world.apply(quiet("a", upgradePolicy=POLICY))
     before = world.wait_until_ready("a")["status"]["stableRevision"]
 
     name = change(world, "a", version="2.0.0")
@@ -45,7 +55,7 @@ def test_e01_phases_follow_each_other_and_no_step_is_told_twice(world: World) ->
 @pytest.mark.row("E01")
 def test_e01_an_operator_killed_at_every_step_ends_where_one_that_lives_does(world: World) -> None:
     """SIGKILL after every entry of the history: no step is repeated, nothing is left behind."""
-    world.apply(agent("a", version="1.0.0", replicas=2, upgradePolicy=POLICY))
+    world.apply(quiet("a", replicas=2, upgradePolicy=POLICY))
     world.wait_until_ready("a")
 
     since = world.now("AgentUpgrade")
@@ -57,9 +67,8 @@ def test_e01_an_operator_killed_at_every_step_ends_where_one_that_lives_does(wor
     assert [(phase, reason) for phase, reason, _ in walked(found)] == COURSE
     assert names(world.upgrades("a")) == {name}
     target = world.wait_until_ready("a")["status"]["stableRevision"]
-    world.wait_until_children("a", "Pod", lambda pods: len(pods) == 2, within=30)
-    assert sizes(world, "a") == {target: 2}
-    assert names(world.children("a", "Service")) == {"a"}
+    wait_for_sizes(world, "a", {target: 2})
+    wait_for_one_service(world, "a")
     for pod in world.pods("a"):
         assert pod["metadata"]["labels"]["agentherd.dev/traffic"] == "on"
 

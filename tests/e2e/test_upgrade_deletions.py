@@ -20,6 +20,7 @@ from tests.e2e.test_upgrade_words import (
     step,
     upgrade,
     wait_at_step,
+    wait_for_one_service,
     wait_for_sizes,
     walked,
 )
@@ -193,7 +194,7 @@ def test_an_upgrade_ends_without_its_gateway(shared_world: World) -> None:
 
     assert removed.code == 0, removed.err
     wait_for_sizes(world, "unled", {found["status"]["toRevision"]: 1})
-    assert names(world.children("unled", "Service")) == {"unled"}
+    wait_for_one_service(world, "unled")
 
 
 def _at_the_first_step(world: World, agent: str, *, policy: Object = POLICY, **spec: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 from tests.e2e.cluster import Object, path
+from tests.e2e.served import PARENT, hostname
 from tests.e2e.test_upgrade_words import (
     canary,
     change,
@@ -159,6 +160,47 @@ def test_a_stopped_agent_takes_its_steps_again(shared_world: World) -> None:
 
     assert (halted["status"]["step"], halted["status"]["weight"]) == (1, 0)
     wait_for_sizes(world, "stopped", {new: 1})
+
+
+def test_an_agent_loses_its_route_in_the_middle_of_an_upgrade(shared_world: World) -> None:
+    """Who splits changes with the spec: the route goes, and the number of pods is the weight."""
+    world = shared_world
+    traffic = {"parentRefs": [PARENT], "hostnames": [hostname(world, "offline")]}
+    world.apply(quiet("offline", replicas=4, upgradePolicy=canary(step(40)), traffic=traffic))
+    old = world.wait_until_ready("offline")["status"]["stableRevision"]
+    name = change(world, "offline", version="2.0.0")
+    new = wait_at_step(world, name, 1)["status"]["toRevision"]
+    by_gateway = sizes(world, "offline")
+
+    world.change("offline", traffic=None)
+    world.wait_until_gone("HTTPRoute", "offline", within=START)
+    wait_for_sizes(world, "offline", {old: 4, new: 3})
+    steer(world, name, promote={"full": True})
+    found = world.wait_upgrade(name, "Succeeded")
+
+    assert by_gateway == {old: 4, new: 2}
+    assert "RollingBack" not in phases(found)
+    wait_for_sizes(world, "offline", {new: 4})
+
+
+def test_nothing_moves_while_an_agent_is_not_managed(shared_world: World) -> None:
+    """Not even what a person asks of the upgrade; once it is managed again, that is done."""
+    world = shared_world
+    world.apply(quiet("alone", upgradePolicy=GATED))
+    world.wait_until_ready("alone")
+    name = change(world, "alone", version="2.0.0")
+    before = wait_at_step(world, name, 1)["status"]
+
+    world.annotate("Agent", "alone", "agentherd.dev/unmanaged", "true")
+    world.wait_for_condition("alone", "Managed", "False")
+    steer(world, name, rollback={"requested": True, "reason": "not now"})
+    world.operator.runs_for(3)
+    meanwhile = world.upgrade(name)["status"]
+    world.annotate("Agent", "alone", "agentherd.dev/unmanaged", None)
+    found = world.wait_upgrade(name, "RolledBack")
+
+    assert meanwhile == before
+    assert found["status"]["rollback"]["reason"] == "not now"
 
 
 def _wait_for_others(world: World, agent: str, wanted: str, *, lost: Object) -> None:

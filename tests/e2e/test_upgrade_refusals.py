@@ -99,6 +99,7 @@ def test_what_has_not_begun_may_still_be_changed(shared_world: World) -> None:
     assert "cannot be changed" in refused.err
 
 
+@pytest.mark.row("E02")
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

@@ -10,22 +10,25 @@ from tests.e2e.sample import IMAGE, agent, template
 from tests.e2e.test_upgrade_words import (
     FAILS_SOON,
     NEVER_READY,
+    PAUSE,
     canary,
     change,
     controls,
-    names,
     phases,
+    quiet,
     restart,
     sizes,
     steer,
     step,
     upgrade,
     wait_at_step,
+    wait_for_one_service,
     walked,
 )
 from tests.e2e.world import START, World, condition, identity
 
-HELD: Final = canary(step(50), progressDeadlineSeconds=10)
+HELD: Final = canary(step(50))
+IMPATIENT: Final = canary(step(50), progressDeadlineSeconds=10)
 
 BAD: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "probe": ({"config": FAILS_SOON}, "HealthProbe", "readiness probe"),
@@ -35,7 +38,7 @@ BAD: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
         "exited with code 3",
     ),
     "image": (
-        {"template": template(image="localhost/agentherd/none:1", imagePullPolicy="Never")},
+        {"template": template(image="localhost/agentherd/none:1")},
         "ImageUnavailable",
         "localhost/agentherd/none:1",
     ),
@@ -53,7 +56,8 @@ BAD: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
 def failing(shared_world: World) -> dict[str, tuple[Object, str]]:
     """One Agent for each way to fail: as it was before, and the name of its upgrade."""
     for name in BAD:
-        shared_world.apply(agent(name, version="1.0.0", upgradePolicy=HELD))
+        policy = IMPATIENT if name == "slow" else HELD
+        shared_world.apply(agent(name, version="1.0.0", upgradePolicy=policy))
     before = {name: shared_world.wait_until_ready(name) for name in BAD}
     return {
         name: (before[name], change(shared_world, name, version="2.0.0", **spec))
@@ -88,7 +92,7 @@ def test_g02_a_version_that_fails_is_rolled_back_by_itself(
 def test_g01_a_person_rolls_back_a_running_upgrade_with_a_reason(shared_world: World) -> None:
     """All its pods are those from before, and the reason is theirs."""
     world = shared_world
-    world.apply(agent("doubted", version="1.0.0", upgradePolicy=HELD))
+    world.apply(quiet("doubted", upgradePolicy=HELD))
     world.wait_until_ready("doubted")
     before = [identity(pod) for pod in world.pods("doubted")]
     name = change(world, "doubted", version="2.0.0")
@@ -109,8 +113,7 @@ def test_g01_a_person_rolls_back_a_running_upgrade_with_a_reason(shared_world: W
 def test_g01_a_person_rolls_back_an_upgrade_that_has_succeeded(shared_world: World) -> None:
     """The former version serves again with its image, though its pods were gone already."""
     world = shared_world
-    image = "localhost/agentherd/pause:1"
-    world.apply(agent("regretted", container={"image": image}, health=None))
+    world.apply(quiet("regretted"))
     first = world.wait_until_ready("regretted")["status"]["stableRevision"]
     world.apply(upgrade("regret", "regretted", to={"image": IMAGE}, strategy=canary()))
     world.wait_upgrade("regret", "Succeeded")
@@ -124,7 +127,7 @@ def test_g01_a_person_rolls_back_an_upgrade_that_has_succeeded(shared_world: Wor
     _wait_for_sizes(world, "regretted", revisions=1)
     assert sizes(world, "regretted") == {first: 1}
     images = {pod["spec"]["containers"][0]["image"] for pod in world.pods("regretted")}
-    assert images == {image}
+    assert images == {PAUSE}
 
 
 @pytest.mark.row("G06")
@@ -138,9 +141,8 @@ def test_g06_a_rollback_restores_exactly_what_was_there(shared_world: World) -> 
     }
     policy = canary(step(25), step(50))
     world.apply(
-        agent(
+        quiet(
             "exact",
-            version="1.0.0",
             replicas=2,
             config={"greeting": "Hi"},
             traffic=route,
@@ -162,7 +164,7 @@ def test_g06_a_rollback_restores_exactly_what_was_there(shared_world: World) -> 
 
     _wait_for_sizes(world, "exact", revisions=1)
     world.wait_until_children("exact", "Pod", lambda pods: len(pods) == 2, within=30)
-    world.wait_until_children("exact", "Service", lambda left: len(left) == 1, within=30)
+    wait_for_one_service(world, "exact")
     assert found["status"]["weight"] == 0
     assert during != before
     assert _snapshot(world, "exact") == before
@@ -171,7 +173,7 @@ def test_g06_a_rollback_restores_exactly_what_was_there(shared_world: World) -> 
 @pytest.mark.row("G07")
 def test_g07_an_operator_killed_during_a_rollback_ends_it_once(world: World) -> None:
     """Killed while the old pods start again, and asked a second time: one record, one end."""
-    world.apply(agent("a", version="1.0.0"))
+    world.apply(quiet("a"))
     first = world.wait_until_ready("a")["status"]["stableRevision"]
     name = change(world, "a", version="2.0.0")
     world.wait_upgrade(name, "Succeeded")
@@ -192,7 +194,7 @@ def test_g07_an_operator_killed_during_a_rollback_ends_it_once(world: World) -> 
     assert world.status("a")["stableRevision"] == first
     _wait_for_sizes(world, "a", revisions=1)
     assert sizes(world, "a") == {first: 1}
-    assert names(world.children("a", "Service")) == {"a"}
+    wait_for_one_service(world, "a")
 
 
 @pytest.mark.row("G07")

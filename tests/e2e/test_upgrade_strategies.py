@@ -13,13 +13,13 @@ from tests.e2e.test_upgrade_words import (
     canary,
     change,
     instead,
-    names,
     quiet,
     rolling,
     sizes,
     steer,
     step,
     wait_at_step,
+    wait_for_one_service,
     wait_for_sizes,
 )
 from tests.e2e.world import START, World, is_ready, revision
@@ -90,7 +90,7 @@ def test_blue_and_green_stand_side_by_side_until_somebody_switches(shared_world:
     assert all(beside)
     assert gone_at - _time(done["status"]["finishedAt"]) >= timedelta(seconds=KEPT - 1)
     world.wait_until_gone("Service", preview, within=START)
-    assert names(world.children("green", "Service")) == {"green"}
+    wait_for_one_service(world, "green")
 
 
 def test_a_version_that_was_rolled_back_is_kept_to_look_at(shared_world: World) -> None:
@@ -165,7 +165,7 @@ def test_the_strategy_may_change_from_upgrade_to_upgrade(shared_world: World) ->
 
     kinds = [found["status"]["strategy"]["type"] for found in ended]
     assert kinds == ["BlueGreen", "RollingUpdate", "Canary"]
-    assert names(world.children("fickle", "Service")) == {"fickle"}
+    wait_for_one_service(world, "fickle")
 
 
 def _at(number: int, *, weight: int) -> Callable[[Object], bool]:

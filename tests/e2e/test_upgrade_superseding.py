@@ -17,7 +17,9 @@ from tests.e2e.test_upgrade_words import (
     quiet,
     steer,
     step,
+    upgrade,
     wait_at_step,
+    wait_for_one_service,
     wait_for_sizes,
 )
 from tests.e2e.world import World, condition, identity, observed
@@ -83,7 +85,7 @@ def test_a_newer_good_version_takes_the_place_of_one_that_runs(
     _ended(world, name, former)
     assert world.wait_until_ready(name)["status"]["stableRevision"] == found["status"]["toRevision"]
     wait_for_sizes(world, name, {found["status"]["toRevision"]: 2})
-    assert names(world.children(name, "Service")) == {name}
+    wait_for_one_service(world, name)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -100,7 +102,7 @@ def test_a_newer_bad_version_leaves_what_served_before(shared_world: World, mome
     assert found["status"]["rollback"]["trigger"] == "ImageUnavailable"
     assert told["status"]["stableRevision"] == found["status"]["fromRevision"]
     wait_for_sizes(world, name, {found["status"]["fromRevision"]: 2})
-    assert names(world.children(name, "Service")) == {name}
+    wait_for_one_service(world, name)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -116,7 +118,40 @@ def test_a_spec_set_back_ends_where_it_began(shared_world: World, moment: str) -
     _ended(world, name, former)
     wait_for_sizes(world, name, {first: 2})
     assert world.wait_until_ready(name)["status"]["stableRevision"] == first
-    assert names(world.children(name, "Service")) == {name}
+    wait_for_one_service(world, name)
+
+
+def test_a_changed_spec_takes_the_place_of_what_a_person_tries(shared_world: World) -> None:
+    """What stands in the Agent is the newer word, whoever made the upgrade."""
+    world = shared_world
+    _stable(world, "insisting")
+    world.apply(upgrade("attempt", "insisting", to={"version": "2.0.0"}))
+    wait_at_step(world, "attempt", 1)
+
+    newer = change(world, "insisting", version="3.0.0")
+    wait_at_step(world, newer, 1)
+    steer(world, newer, promote={"full": True})
+    found = world.wait_upgrade(newer, "Succeeded")
+
+    assert world.upgrade("attempt")["status"]["phase"] == "Superseded"
+    assert world.wait_until_ready("insisting")["spec"]["version"] == "3.0.0"
+    wait_for_sizes(world, "insisting", {found["status"]["toRevision"]: 2})
+
+
+def test_a_spec_that_asks_for_the_same_lets_an_upgrade_go_on(shared_world: World) -> None:
+    """Two people who want the same do not stand in each other's way."""
+    world = shared_world
+    _stable(world, "agreeing")
+    world.apply(upgrade("first-to-ask", "agreeing", to={"version": "2.0.0"}))
+    wait_at_step(world, "first-to-ask", 1)
+
+    world.change("agreeing", version="2.0.0")
+    world.wait_until("Agent", "agreeing", observed)
+    steer(world, "first-to-ask", promote={"full": True})
+    world.wait_upgrade("first-to-ask", "Succeeded")
+
+    assert names(world.upgrades("agreeing")) == {"first-to-ask"}
+    assert world.wait_until_ready("agreeing")["spec"]["version"] == "2.0.0"
 
 
 def test_from_the_very_first_version_on_the_last_one_counts(shared_world: World) -> None:

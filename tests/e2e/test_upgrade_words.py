@@ -163,6 +163,11 @@ def wait_for_sizes(world: World, agent: str, wanted: Mapping[str, int]) -> None:
     world.wait_until_children(agent, "Pod", there, within=START)
 
 
+def wait_for_one_service(world: World, agent: str) -> None:
+    """Wait until an Agent has no Service but its own."""
+    world.wait_until_children(agent, "Service", lambda left: names(left) == {agent}, within=START)
+
+
 def names(found: list[Object]) -> set[str]:
     """The names of objects."""
     return {item["metadata"]["name"] for item in found}
