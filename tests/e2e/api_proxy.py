@@ -2,7 +2,8 @@
 
 It speaks plain HTTP to the operator and uses the test's own credentials towards the API server,
 so that it can answer a watch itself: a server whose history was compacted is one that answers
-410. Everything else passes through as it is. It listens where the operator runs.
+410. Everything else passes through as it is, and what is written is kept in its order. It listens
+where the operator runs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import asyncio
 import json
 import ssl
 import threading
+import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -27,11 +30,25 @@ WITHIN: Final = 10.0
 _HOP: Final = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """A request that changes something, at a time in seconds since the epoch."""
+
+    at: float
+    method: str
+    path: str
+    body: bytes
+
+
 class ApiProxy:
-    """A proxy in a thread of its own; `kubeconfig` leads through it."""
+    """A proxy in a thread of its own; `kubeconfig` leads through it.
+
+    `writes` are those of the operator so far, its Lease's left aside.
+    """
 
     def __init__(self, *, upstream: str | None, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
+        self.writes: list[Write] = []
         self._upstream = client.Configuration()
         config.load_kube_config(config_file=upstream, client_configuration=self._upstream)
         self._loop = asyncio.new_event_loop()
@@ -130,11 +147,16 @@ class ApiProxy:
         headers.pop("Authorization", None)
         if authorization and authorization["value"]:
             headers["Authorization"] = authorization["value"]
+        body = await request.read()
+        if request.method not in {"GET", "HEAD"} and "/leases" not in request.path:
+            self.writes.append(
+                Write(at=time.time(), method=request.method, path=request.path, body=body)
+            )
         async with self._session.request(
             request.method,
             URL(self._upstream.host + request.raw_path, encoded=True),
             headers=headers,
-            data=await request.read() or None,
+            data=body or None,
         ) as upstream:
             kept = {k: v for k, v in upstream.headers.items() if k.lower() not in _HOP}
             response = web.StreamResponse(status=upstream.status, headers=kept)

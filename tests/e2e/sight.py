@@ -32,7 +32,7 @@ class Seen:
     @property
     def version(self) -> int:
         """The resource version, by which all writes of a cluster are in one order."""
-        return int(self.object["metadata"]["resourceVersion"])
+        return _version(self.object)
 
 
 class Sight:
@@ -67,15 +67,26 @@ class Sight:
         return found.at
 
     def _watch(self) -> None:
-        version = self._since.version
+        moment = self._since
+        known = {item["metadata"]["uid"]: _version(item) for item in moment.items}
         while not self._over.is_set():
-            since = Moment((), version)
-            for change in self._world.follow(self._kind, since=since, within=AT_A_TIME):
-                now = time.time()
-                self.seen.append(Seen(at=now, type=change.type, object=change.object))
-                version = change.object["metadata"]["resourceVersion"]
+            for change in self._world.follow(self._kind, since=moment, within=AT_A_TIME):
+                self._note(change.type, change.object, known)
                 if self._over.is_set():
                     return
+            # A watch from the last change might be too old where others change a lot.
+            moment = self._world.now(self._kind)
+            for item in moment.items:
+                if known.get(item["metadata"]["uid"]) != _version(item):
+                    self._note("MODIFIED", item, known)
+
+    def _note(self, kind: str, found: Object, known: dict[str, int]) -> None:
+        self.seen.append(Seen(at=time.time(), type=kind, object=found))
+        known[found["metadata"]["uid"]] = _version(found)
+
+
+def _version(found: Object) -> int:
+    return int(found["metadata"]["resourceVersion"])
 
 
 def failed_at(pods: Sight, version: str, *, since: float = 0) -> float:
