@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import Any, Final, Literal
 
-from tests.twin.merging import Raw, copied, merged, owned, still_owned, without
+from tests.twin.merging import Raw, copied, merged, owned, sent, still_owned, without
 from tests.twin.samples import NOON
 
 from agentherd.cluster import Page, WatchEvent
@@ -56,6 +57,8 @@ class Twin:
         self.refusals: dict[tuple[str, str], AgentherdError] = {}
         self.outages: deque[AgentherdError] = deque()
         """Errors for the next reads, one each."""
+        self.on_write: Callable[[int, When], None] | None = None
+        """Called around each write with its number: whoever dies then leaves the cluster so."""
         self._clock = clock
         self._page_size = page_size
         self._interruptions: dict[tuple[int, When], BaseException] = {}
@@ -72,6 +75,15 @@ class Twin:
     def version(self) -> int:
         """The version of the last change."""
         return self._version
+
+    def fork(self) -> Twin:
+        """The same cluster once more, with a life of its own from here on."""
+        twin = Twin(self._clock, page_size=self._page_size)
+        twin._objects |= {kind: dict(objects) for kind, objects in self._objects.items()}
+        twin._applied |= self._applied
+        twin._version = twin._compacted = self._version
+        twin._uids = copy(self._uids)
+        return twin
 
     def interrupt(self, write: int, when: When, error: BaseException) -> None:
         """Raise `error` before or after the `write`-th write, counted from 1."""
@@ -285,6 +297,8 @@ class Twin:
         return answer
 
     def _strike(self, number: int, when: When) -> None:
+        if self.on_write is not None:
+            self.on_write(number, when)
         if error := self._interruptions.pop((number, when), None):
             raise error
 
@@ -309,7 +323,7 @@ class Twin:
         kept = without(known or {}, self._applied.get(ours, {}), fields, others)
         after = merged(kept, fields)
         after["metadata"] = {**after.get("metadata", {}), "uid": live_uid}
-        self._applied[ours] = copied(fields)
+        self._applied[ours] = sent(fields)
         return self._store(
             kind,
             key,
@@ -333,7 +347,7 @@ class Twin:
         subresource: str = "",
         fields: Mapping[str, Any],
     ) -> Raw:
-        after = copied(after)
+        after = sent(after)
         metadata = after["metadata"]
         if known is not None and _bare(known) == _bare(after):
             return copied(known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 from tests.twin.cluster import Twin
@@ -41,21 +40,24 @@ class Controllers:
 
     def collect(self) -> None:
         """Delete whatever is owned by an object that does not exist any more."""
-        while orphans := list(self._orphans()):
+        while orphans := self.orphans():
             for kind, metadata in orphans:
                 self._twin.remove(kind, metadata["name"], namespace=metadata["namespace"])
 
-    def _orphans(self) -> Iterator[tuple[Kind, Raw]]:
+    def orphans(self) -> list[tuple[Kind, Raw]]:
+        """What is owned by an object that does not exist any more: kind and metadata."""
         found = [
             (kind, raw["metadata"])
             for kind in (AGENT, AGENT_UPGRADE, *CHILD_KINDS, *ROUTE_KINDS)
             for raw in self._twin.all(kind)
         ]
         alive = {metadata["uid"] for _, metadata in found}
-        for kind, metadata in found:
-            owners = {owner["uid"] for owner in metadata.get("ownerReferences", ())}
-            if owners and not owners & alive:
-                yield kind, metadata
+        return [
+            (kind, metadata)
+            for kind, metadata in found
+            if (owners := {owner["uid"] for owner in metadata.get("ownerReferences", ())})
+            and not owners & alive
+        ]
 
     def _run(self, owner: Raw) -> None:
         """Give a ReplicaSet its pods, and both their status."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -10,9 +11,15 @@ Raw = dict[str, Any]
 J = TypeVar("J")
 
 
-def copied(value: J) -> J:
+def sent(value: J) -> J:
     """A copy by way of the wire, which also shows that the value can take it."""
     copy: J = json.loads(json.dumps(value))
+    return copy
+
+
+def copied(value: J) -> J:
+    """A copy of what has been sent once; several times as fast."""
+    copy: J = marshal.loads(marshal.dumps(value))  # noqa: S302  (our own)
     return copy
 
 
@@ -26,7 +33,7 @@ def merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Raw:
         elif isinstance(value, Mapping) and isinstance(below, Mapping):
             result[name] = merged(below, value)
         else:
-            result[name] = copied(value)
+            result[name] = sent(value)
     return result
 
 

@@ -2,144 +2,204 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.twin import Controllers, Killed, Rig, Twin, in_fake_time, raw_agent
-from tests.twin.cluster import When
-from tests.twin.rig import loop_clock
+from tests.twin import Controllers, Rig, Twin, raw_agent, raw_upgrade
+from tests.twin.lives import Chapter, Happening, chapters, state, tellings
 
 from agentherd.domain.errors import Unreachable
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, EVENT, POD, Kind
-
-CHANGE_TEMPLATE = {
-    "template": {"spec": {"containers": [{"name": "agent", "image": "agent:2"}]}},
-    "version": "2.0.0",
-}
-LIFE: tuple[Callable[[Twin], object], ...] = (
-    lambda twin: twin.put(
-        AGENT, raw_agent(replicas=2, version="1.0.0", config={"a": "1"}, revisionHistoryLimit=0)
-    ),
-    lambda twin: twin.edit(AGENT, "greeter", {"spec": CHANGE_TEMPLATE}),
-    lambda twin: twin.edit(AGENT, "greeter", {"spec": {"replicas": 3}}),
-    lambda twin: twin.edit(AGENT, "greeter", {"spec": {"configUpdate": "InPlace"}}),
-    lambda twin: twin.edit(AGENT, "greeter", {"spec": {"config": {"a": "2"}}}),
-    lambda twin: twin.edit(AGENT, "greeter", {"spec": {"operatingMode": "Offline"}}),
-    lambda twin: twin.edit(AGENT, "greeter", {"spec": {"operatingMode": "Running"}}),
-    lambda twin: twin.edit(AGENT, "greeter", {"spec": {"replicas": 1}}),
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    CHILD_KINDS,
+    HTTP_ROUTE,
+    ROUTE_KINDS,
 )
+
+QUICK: dict[str, Any] = {"scaleDownDelaySeconds": 2, "abortScaleDownDelaySeconds": 2}
+STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50, "pause": {"seconds": 2}}]}} | QUICK
+HALF = {"canary": {"steps": [{"weight": 50, "pause": {}}]}} | QUICK
+"""Waits for a person when half of the requests go to the new version."""
+
+OWN = {"traffic": {"parentRefs": [{"name": "gate"}]}}
+SHARED = {"traffic": {"routeRef": {"name": "shared"}}}
+METRICS = {"metrics": {}, "drain": {"timeoutSeconds": 4}}
+SICK = {"agent:2": "CrashLoopBackOff"}
+
+
+def created(**spec: Any) -> Happening:
+    return Happening(act=lambda twin: twin.put(AGENT, raw_agent(replicas=2, **spec)))
+
+
+def changed(*, sick: dict[str, str] | None = None, image: str = "", **spec: Any) -> Happening:
+    if image:
+        spec["template"] = raw_agent(image=image)["spec"]["template"]
+    return Happening(act=lambda twin: twin.edit(AGENT, "greeter", {"spec": spec}), sick=sick or {})
+
+
+def steered(name: str = "greeter-2", **spec: Any) -> Happening:
+    return Happening(act=lambda twin: twin.edit(AGENT_UPGRADE, name, {"spec": spec}))
+
+
+def routed(twin: Twin) -> None:
+    """A route of a person's with rules of their own, and an Agent behind it."""
+    ours: dict[str, Any] = {"name": "greeter", "port": 8080, "weight": 90}
+    others: dict[str, Any] = {"name": "legacy", "port": 80, "weight": 10}
+    rules = [{"backendRefs": [ours, others]}, {"backendRefs": [{"name": "static", "port": 80}]}]
+    route = {"metadata": {"name": "shared", "namespace": "default"}, "spec": {"rules": rules}}
+    twin.put(HTTP_ROUTE, {"apiVersion": HTTP_ROUTE.api_version, "kind": "HTTPRoute"} | route)
+    twin.put(AGENT, raw_agent(replicas=2, upgradePolicy=STEPS, **SHARED))
+
+
+def asked(twin: Twin) -> None:
+    """A person's upgrade of version and image."""
+    to = {"image": "agent:2", "version": "2.0.0"}
+    twin.put(AGENT_UPGRADE, raw_upgrade("by-hand", to=to, strategy=HALF))
+
+
+HALFWAY = (created(upgradePolicy=HALF, **OWN), changed(image="agent:2"))
+
+LIVES: dict[str, tuple[Happening, ...]] = {
+    "replicas": (
+        created(version="1.0.0", config={"a": "1"}, revisionHistoryLimit=0, upgradePolicy=STEPS),
+        changed(image="agent:2", version="2.0.0"),
+        changed(replicas=3),
+        changed(configUpdate="InPlace"),
+        changed(config={"a": "2"}),
+        changed(operatingMode="Offline"),
+        changed(operatingMode="Running"),
+        changed(replicas=1),
+    ),
+    "own route": (created(upgradePolicy=STEPS, **OWN), changed(image="agent:2")),
+    "shared route": (Happening(act=routed), changed(image="agent:2")),
+    "rollback": (*HALFWAY, Happening(sick=SICK)),
+    "superseded": (*HALFWAY, changed(image="agent:3", upgradePolicy=STEPS)),
+    "by hand": (
+        created(version="1.0.0", **OWN),
+        Happening(act=asked),
+        steered("by-hand", promote={"full": True}),
+    ),
+    "drain": (
+        created(upgradePolicy={"type": "BlueGreen"} | QUICK, **METRICS),
+        changed(image="agent:2"),
+    ),
+}
 """Every kind of write occurs: create, promote, forget, scale, reload, stop, start, delete."""
 
-OTHERS = ("uid", "resourceVersion", "managedFields", "creationTimestamp", "generation")
-TIMES = ("at", "phaseSince", "lastTransitionTime", "startedAt", "observedGeneration")
+ALIKE = {"rollback 1", "superseded 1", "superseded 2", "by hand 1", "drain 1"}
+"""Chapters in which the same is written as in one before."""
 
-
-async def live(twin: Twin) -> None:
-    """Go through the life; killed, go on with a new process."""
-    rig = Rig(twin)
-    for step in LIFE:
-        step(twin)
-        try:
-            await rig.until_quiet()
-        except Killed:
-            rig.reconciler.queue.close()
-            rig = Rig(twin)
-            await rig.until_quiet()
-
-
-def normalised(value: Any) -> Any:
-    """An object without what differs between two runs that did the same."""
-    if isinstance(value, dict):
-        return {k: normalised(v) for k, v in value.items() if k not in (*OTHERS, *TIMES)}
-    if isinstance(value, list):
-        return [normalised(each) for each in value]
-    return value
-
-
-def state(twin: Twin, kinds: tuple[Kind, ...] = (AGENT, *CHILD_KINDS)) -> Any:
-    return {kind.name: [normalised(raw) for raw in twin.all(kind)] for kind in kinds}
-
-
-def tellings(twin: Twin) -> Counter[str]:
-    """How often each reason was told: an Event that is repeated counts its repetitions."""
-    told: Counter[str] = Counter()
-    for event in twin.all(EVENT):
-        told[event["reason"]] += event.get("series", {}).get("count", 1)
-    return told
-
-
-async def undisturbed() -> Twin:
-    twin = Twin(loop_clock)
-    await live(twin)
-    return twin
-
-
-UNDISTURBED: Twin = in_fake_time(undisturbed)
-KILLS = [
-    pytest.param(number, when, id=f"{when} write {number}")
-    for number in range(1, UNDISTURBED.writes + 1)
-    for when in ("before", "after")
+CHAPTERS = [
+    chapter
+    for name, life in LIVES.items()
+    for chapter in chapters(name, life)
+    if chapter.name not in ALIKE
 ]
+EACH = pytest.mark.parametrize("chapter", [pytest.param(c, id=c.name) for c in CHAPTERS])
 
 
-def test_the_life_without_a_kill_contains_every_kind_of_write() -> None:
+def test_the_lives_without_a_kill_contain_every_kind_of_write() -> None:
     """What is killed below is the whole of what the operator writes."""
-    verbs = {(r.verb, r.kind.name) for r in UNDISTURBED.requests}
+    verbs = {(r.verb, r.kind.name) for chapter in CHAPTERS for r in chapter.end.requests}
 
     assert verbs >= {
         ("APPLY", "Service"),
         ("APPLY", "ReplicaSet"),
         ("APPLY", "ConfigMap"),
         ("APPLY", "ControllerRevision"),
+        ("APPLY", "HTTPRoute"),
         ("APPLY", "PodDisruptionBudget"),
         ("APPLY", "ServiceAccount"),
         ("APPLY_STATUS", "Agent"),
+        ("APPLY_STATUS", "AgentUpgrade"),
+        ("CREATE", "AgentUpgrade"),
         ("CREATE", "Event"),
+        ("DELETE", "AgentUpgrade"),
         ("DELETE", "ConfigMap"),
         ("DELETE", "ControllerRevision"),
         ("DELETE", "PodDisruptionBudget"),
         ("DELETE", "ReplicaSet"),
         ("DELETE", "Service"),
+        ("PATCH", "Agent"),
+        ("PATCH", "HTTPRoute"),
         ("PATCH", "Pod"),
     }
 
 
-@pytest.mark.parametrize(("number", "when"), KILLS)
-async def test_a_kill_at_any_write_changes_nothing_about_the_end(number: int, when: When) -> None:
-    """The same objects, the same history, nothing told twice, and no orphan when it is deleted."""
-    twin = Twin(loop_clock)
-    twin.interrupt(number, when, Killed())
+@EACH
+def test_a_kill_at_any_write_changes_nothing_about_the_end(chapter: Chapter) -> None:
+    """The same objects, the same history, nothing told twice, and nothing without an owner."""
+    end, told = state(chapter.end), tellings(chapter.end)
 
-    await live(twin)
-    end, told = state(twin), tellings(twin)
+    for moment in chapter.moments:
+        twin = chapter.after_death(moment)
+
+        where = f"killed {moment.when} write {moment.write}"
+        assert state(twin) == end, where
+        assert tellings(twin) <= told, where
+        assert not Controllers(twin).orphans(), where
+
+
+@EACH
+def test_an_answer_that_is_lost_changes_nothing_about_the_end(chapter: Chapter) -> None:
+    """The write took place and nobody knows; the same process goes on and finds out."""
+    end, told = state(chapter.end), tellings(chapter.end)
+
+    for number in chapter.writes:
+        twin = chapter.once_more(lost=number, error=Unreachable("connection reset"))
+
+        assert state(twin) == end, f"the answer to write {number} is lost"
+        assert tellings(twin) <= told, f"the answer to write {number} is lost"
+
+
+@EACH
+async def test_nothing_is_left_of_an_agent_that_is_deleted(chapter: Chapter) -> None:
+    """At whatever point of its life; routes and upgrades of people stay."""
+    twin = chapter.end.fork()
     twin.remove(AGENT, "greeter")
     Controllers(twin).collect()
+
     await Rig(twin).until_quiet()
 
-    assert end == state(UNDISTURBED)
-    assert told <= tellings(UNDISTURBED)
     assert [kind.name for kind in CHILD_KINDS if twin.names(kind)] == []
+    assert set(twin.names(AGENT_UPGRADE)) <= {"by-hand"}
+    assert {name for kind in ROUTE_KINDS for name in twin.names(kind)} <= {"shared"}
 
 
-@pytest.mark.parametrize("number", range(1, UNDISTURBED.writes + 1))
-async def test_an_answer_that_is_lost_changes_nothing_about_the_end(number: int) -> None:
-    """The write took place and nobody knows; the same process goes on and finds out."""
-    twin = Twin(loop_clock)
-    twin.interrupt(number, "after", Unreachable("connection reset"))
-
-    await live(twin)
-
-    assert state(twin) == state(UNDISTURBED)
-    assert tellings(twin) <= tellings(UNDISTURBED)
+@EACH
+def test_no_upgrade_tells_a_step_of_its_way_twice(chapter: Chapter) -> None:
+    """Each entry of the history is one move; a way back to the first step says so."""
+    for raw in chapter.end.all(AGENT_UPGRADE):
+        told = [(e["phase"], e["reason"], e["message"]) for e in raw["status"]["history"]]
+        assert len(told) == len(set(told))
 
 
-async def test_every_pod_belongs_to_the_last_revision_in_the_end() -> None:
-    """The life ends with one pod, of the third revision."""
-    assert UNDISTURBED.names(POD) == [f"greeter-{last_revision()}-0"]
+ROUTED = [chapter for chapter in CHAPTERS if chapter.name.startswith("shared route")]
 
 
-def last_revision() -> str:
-    revision: str = UNDISTURBED.live(AGENT, "greeter")["status"]["stableRevision"]
-    return revision
+@pytest.mark.parametrize("chapter", [pytest.param(c, id=c.name) for c in ROUTED])
+def test_what_others_have_in_a_shared_route_is_untouched_at_any_moment(chapter: Chapter) -> None:
+    """Whoever dies when: their share, and their rules."""
+    for moment in chapter.moments:
+        if not moment.twin.names(HTTP_ROUTE):
+            continue
+        first, second = moment.twin.live(HTTP_ROUTE, "shared")["spec"]["rules"]
+        theirs = [each for each in first["backendRefs"] if each["name"] == "legacy"]
+        total = sum(each["weight"] for each in first["backendRefs"])
+
+        assert theirs[0]["weight"] * 10 == total
+        assert second == {"backendRefs": [{"name": "static", "port": 80}]}
+
+
+def test_what_is_rolled_back_leaves_the_traffic_first() -> None:
+    """The weight is the first write that leaves the process, before anything is said about it."""
+    rollback = next(chapter for chapter in CHAPTERS if chapter.name == "rollback 3")
+    writes = [r for r in rollback.end.requests if r.verb not in {"GET", "LIST", "WATCH"}]
+
+    first = writes[0]
+    rules = (first.body or {})["spec"]["rules"]
+    weights = {each["name"]: each.get("weight", 1) for each in rules[0]["backendRefs"]}
+    assert (first.verb, first.kind) == ("APPLY", HTTP_ROUTE)
+    assert sum(w for name, w in weights.items() if name != "greeter") == 0
+    assert weights["greeter"] > 0
