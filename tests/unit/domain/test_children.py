@@ -185,3 +185,23 @@ def test_the_record_of_a_revision_holds_its_content_and_number() -> None:
 
     assert record["revision"] == 7
     assert record["data"]["template"] == FULL.spec.template
+
+
+def test_in_maintenance_no_service_sends_anything() -> None:
+    """Neither that of the Agent nor that of a revision; the pods run."""
+    one = agent(operatingMode="Maintenance")
+    revision = revision_of(one.spec)
+
+    for made in (
+        children.service(one, revision, selected=None),
+        children.revision_service(one, revision),
+    ):
+        assert made is not None
+        assert made["spec"]["selector"]["agentherd.dev/in-maintenance"] == "true"
+
+
+def test_config_that_was_taken_away_is_not_made_empty() -> None:
+    """Pods that still mount it keep what they have."""
+    before = revision_of(agent(configUpdate="InPlace", config={"a": "1"}).spec)
+
+    assert children.config_map(agent(configUpdate="InPlace"), before) is None

@@ -452,6 +452,20 @@ def test_the_first_write_of_a_rollback_takes_the_requests_back() -> None:
 ROLLBACK = {"trigger": "Requested", "reason": "no", "requestedBy": "kubectl", "at": NOON}
 
 
+def test_a_version_that_is_gone_back_to_gets_its_pods_first() -> None:
+    """Until they are there the new one serves on."""
+    seen = upgrading("RollingBack", pods=2, rollback=ROLLBACK)
+    new = revision_of(seen.agent.spec).hash
+    old = replace(seen.replica_sets[f"greeter-{REVISION}"], wanted=0, replicas=0, available=0)
+    sets = {**seen.replica_sets, old.name: old}
+    seen = replace(in_status(seen, stable_revision=new), replica_sets=sets)
+
+    plan = decide(seen, NOON)
+
+    assert refs(plan, Scale) == [f"ReplicaSet greeter-{REVISION}"]
+    assert status_of(plan)["stableRevision"] == new
+
+
 def test_revisions_beyond_the_limit_go_with_all_that_is_theirs() -> None:
     """ReplicaSet, config and record; what still has pods stays."""
     mine = {"owner": SETTLED.agent.metadata.uid}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.twin.samples import NOON
@@ -14,7 +15,9 @@ from agentherd.domain.kinds import (
     SERVICE,
     Key,
     companion_name,
+    is_revision_service,
     revision_name,
+    revision_service_name,
 )
 from agentherd.domain.plan import (
     Apply,
@@ -103,3 +106,24 @@ def test_names_of_children_say_whose_they_are() -> None:
     """The prefix keeps clear of the names that people give."""
     assert revision_name("greeter", "abc") == "greeter-abc"
     assert companion_name("greeter") == "agentherd-greeter"
+
+
+long_names = st.text("ab-", min_size=40, max_size=63)
+
+
+@given(st.sets(long_names, min_size=2, max_size=4))
+def test_the_service_of_a_revision_has_a_name_that_a_service_can_have(agents: set[str]) -> None:
+    """And one that no other Agent's has, however long their names are."""
+    names = {agent: revision_service_name(agent, "0123456789") for agent in agents}
+
+    assert len(set(names.values())) == len(agents)
+    assert all(len(name) <= 63 for name in names.values())
+    assert all(is_revision_service(agent, name) for agent, name in names.items())
+
+
+@pytest.mark.parametrize(
+    "name", ["greeter", "greeter-web", "other-0123456789", "greeter-012345678"]
+)
+def test_other_services_are_no_revisions(name: str) -> None:
+    """They may be people's."""
+    assert not is_revision_service("greeter", name)

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 from tests.twin.samples import agent
 
-from agentherd.domain.errors import TemplateConflict
+from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.revision import revision_of
-from agentherd.domain.template import STARTUP_SECONDS, container_ports, pod_template
+from agentherd.domain.template import (
+    STARTUP_SECONDS,
+    check,
+    container_ports,
+    pod_template,
+    probed_port,
+)
 
 HEALTH = {"http": {"path": "/ping", "port": "http"}, "intervalSeconds": 20}
 
@@ -245,3 +251,36 @@ def test_every_distinct_port_of_the_template_is_served() -> None:
         ("http", 8080, "TCP"),
         ("udp-9000", 9000, "UDP"),
     ]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {},
+        {"spec": None},
+        {"spec": []},
+        {"spec": {}, "metadata": "x"},
+        {"spec": {}, "metadata": {"labels": ["a"]}},
+        {"spec": {"containers": None}},
+        {"spec": {"containers": ["a"]}},
+    ],
+    ids=str,
+)
+def test_a_template_of_another_shape_is_refused_in_words(template: dict[str, Any]) -> None:
+    """A merge patch can make anything of it, and nothing may fail on that."""
+    with pytest.raises(InvalidTemplate, match="must (be|have)"):
+        check(template)
+
+
+PORTS = [{"containerPort": 8080, "name": "http"}, {"name": "odd", "containerPort": "x"}]
+PROBED = {"spec": {"containers": [{"name": "a", "ports": PORTS}, {"name": "b"}]}}
+
+
+@pytest.mark.parametrize(
+    ("port", "number"), [(9090, 9090), ("http", 8080), ("odd", None), ("nowhere", None)]
+)
+def test_the_port_of_a_probe_is_a_number_or_one_of_the_first_container(
+    port: int | str, number: int | None
+) -> None:
+    """A name that nobody has leads nowhere."""
+    assert probed_port(PROBED, port) == number
