@@ -1,0 +1,105 @@
+"""What was seen, summed up: a file of all figures for each run, and a line for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from tests.long.rollbacks import Rollback
+
+PERCENTILES: Final = (50, 99)
+
+WRITE_GOAL: Final = 0.1
+LAST_REQUEST_GOAL: Final = 0.25
+END_GOAL: Final = 30.0
+"""Seconds: the first two of the 99th percentile, the last of every single rollback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A run in one line; `kept` says whether it is as it was promised to be on any machine."""
+
+    name: str
+    line: str
+    kept: bool
+    figures: dict[str, Any]
+
+    def write(self, directory: Path) -> Path:
+        """Write all figures to a file of the run's name, with what the machine was doing."""
+        path = directory / f"{self.name}.json"
+        about = {
+            "name": self.name,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": platform.machine(),
+            "processors": os.cpu_count(),
+            "load": os.getloadavg(),
+            "kept": self.kept,
+        }
+        path.write_text(json.dumps({**about, **self.figures}, indent=2) + "\n")
+        return path
+
+
+def of_canary(name: str, found: dict[str, Any], *, ended: str, phase: str) -> Outcome:
+    """A canary under load: nothing lost, and it ended as it should."""
+    right = found["phase"] == phase and found["ended with"] == ended
+    sent = found["requests"]["sent"]
+    line = f"{found['lost']} of {sent} requests lost, {found['phase']}"
+    return Outcome(name=name, line=line, kept=right and found["lost"] == 0, figures=found)
+
+
+def of_rollbacks(name: str, done: Sequence[Rollback]) -> Outcome:
+    """Rollbacks: nothing lost, none late, and the weight before all else.
+
+    The two short times are goals of a quiet machine, which another machine may miss.
+    """
+    kept = all(each.lost == 0 and each.in_order and each.end < END_GOAL for each in done)
+    by_trigger = {
+        trigger: spread([each for each in done if each.trigger == trigger])
+        for trigger in sorted({each.trigger for each in done})
+    }
+    every = spread(done)
+    line = (
+        f"{len(done)} rollbacks, p50/p99 in ms: write {_pair(every['write'])}, "
+        f"last request {_pair(every['lastRequest'])}, end {_pair(every['end'])}; "
+        f"{sum(each.lost for each in done)} of {sum(each.sent for each in done)} requests lost"
+    )
+    figures = {
+        "goals": {"write": WRITE_GOAL, "lastRequest": LAST_REQUEST_GOAL, "end": END_GOAL},
+        "all": every,
+        "by trigger": by_trigger,
+        "rollbacks": [asdict(each) for each in done],
+    }
+    return Outcome(name=name, line=line, kept=kept and bool(done), figures=figures)
+
+
+def spread(done: Sequence[Rollback]) -> dict[str, dict[str, float]]:
+    """Percentiles of the times in seconds: each is a time that was seen."""
+    return {
+        "write": percentiles([each.write for each in done]),
+        "lastRequest": percentiles([each.last_request for each in done]),
+        "end": percentiles([each.end for each in done]),
+        "told": percentiles([each.told for each in done]),
+    }
+
+
+def percentiles(times: Sequence[float]) -> dict[str, float]:
+    """The 50th and the 99th percentile and the largest, by the nearest rank."""
+    ordered = sorted(times)
+    if not ordered:
+        return {}
+    found = {
+        f"p{percent}": ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+        for percent in PERCENTILES
+    }
+    return {key: round(value, 4) for key, value in {**found, "max": ordered[-1]}.items()}
+
+
+def _pair(spread: dict[str, float]) -> str:
+    return "/".join(f"{1000 * found:.0f}" for key, found in spread.items() if key != "max")

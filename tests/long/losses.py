@@ -1,0 +1,30 @@
+"""Requests that nobody but the new version may fail, and did."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.e2e.served import NEW
+from tests.load.report import Report
+
+NAMED: Final = 50
+"""So many are written down one by one."""
+
+
+def losses(report: Report, *, since: float) -> dict[str, Any]:
+    """How many were lost and which, with seconds `since` a time; those of the new version apart."""
+    lost = report.failed_but_by(NEW)
+    return {
+        "lost": len(lost),
+        "failed by the new version": len(report.failed) - len(lost),
+        "which": [
+            {
+                "at": round(answer.at - since, 3),
+                "latency": round(answer.latency, 3),
+                "by": answer.by(report.source),
+                "code": answer.code,
+                "text": answer.text,
+            }
+            for answer in lost[:NAMED]
+        ],
+    }
