@@ -268,7 +268,7 @@ def test_every_distinct_port_of_the_template_is_served() -> None:
 )
 def test_a_template_of_another_shape_is_refused_in_words(template: dict[str, Any]) -> None:
     """A merge patch can make anything of it, and nothing may fail on that."""
-    with pytest.raises(InvalidTemplate, match="must (be|have)"):
+    with pytest.raises(InvalidTemplate, match=r"must (be|have)"):
         check(template)
 
 
