@@ -71,6 +71,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [grpcroutes, httproutes]
   verbs: [create, delete, get, list, patch, watch]
+{{- if not .Values.namespaces }}
+# Read from the first Agent on that has copies of requests made, to know who can make them.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses, gateways]
+  verbs: [list, watch]
+{{- end }}
 # Annotated when a config is reloaded in place, and labelled when they leave the traffic;
 # ReplicaSets make and remove them.
 - apiGroups: [""]

@@ -39,7 +39,13 @@ class Step(WireModel):
                     "must be at least 1 where weight is greater than 0, because a version without "
                     "pods cannot get requests",
                     field=".replicas",
-                ).keywords()
+                ).keywords(),
+                Rule(
+                    "!has(self.mirror) || self.weight == 0",
+                    "must be 0 where mirror is set, because a request would reach the new version "
+                    "twice",
+                    field=".weight",
+                ).keywords(),
             ]
         }
     )
@@ -51,8 +57,17 @@ class Step(WireModel):
 
     replicas: Annotated[Int32, Field(ge=0, le=10000)] | None = None
     """Number of pods of the new version at this step. Absent: `weight` percent of the pods wanted
-    with `spec.traffic` of the Agent, and without it as many as are that part of all pods together
-    with the old ones; rounded up, at least one, and at most as many as wanted."""
+    with `spec.traffic` of the Agent, or `mirror` percent, and without it as many as are that part
+    of all pods together with the old ones; rounded up, at least one, and at most as many as
+    wanted."""
+
+    mirror: Annotated[Int32, Field(ge=1, le=100)] | None = None
+    """Percentage of the requests of which the new version gets a copy, whose answers are thrown
+    away, while the old version answers all of them: what a request does besides answering is done
+    twice. Only with a `weight` of 0 and with `parentRefs` and protocol `HTTP` in `spec.traffic` of
+    the Agent. The GatewayClass of each Gateway must list `HTTPRouteRequestMirror` among its
+    features, below 100 percent `HTTPRouteRequestPercentageMirror`; otherwise the upgrade does not
+    begin and says `NotSupported`. Absent: no copies."""
 
     pause: Pause | None = None
     """How long the upgrade stays at this step, counted from the moment the new version is given

@@ -14,11 +14,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agentherd.api import AgentSpec, AgentUpgrade, Change, ConfigUpdate, UpgradePhase
+from agentherd.api import (
+    AgentSpec,
+    AgentUpgrade,
+    Change,
+    ConfigUpdate,
+    EffectiveStrategy,
+    OperatingMode,
+    UpgradePhase,
+)
 from agentherd.domain.errors import InvalidTemplate
+from agentherd.domain.gateways import mirror_fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, revision_of
+from agentherd.domain.strategy import settled
 from agentherd.domain.template import check
 
 ENDED: Final = frozenset(
@@ -154,6 +164,8 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
         return Objection(Reason.INVALID_TEMPLATE, complaint)
     if lower := _downgrade(seen, upgrade):
         return lower
+    if unsupported := _unsupported(seen, upgrade, asked):
+        return unsupported
     if upgrade.spec.rollback is not None and upgrade.spec.rollback.requested:
         return Objection(Reason.ROLLBACK_REQUESTED, "a rollback is requested before it has begun")
     missing = [name for name, phase in each.needs.items() if phase != UpgradePhase.SUCCEEDED]
@@ -166,6 +178,22 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
     if upgrade.spec.paused:
         return Objection(Reason.PAUSED, "spec.paused is true before it has begun", waits=True)
     return None
+
+
+def strategy_of(seen: AgentObservation, upgrade: AgentUpgrade) -> EffectiveStrategy:
+    """The upgrade's own strategy, or else the Agent's, as it holds if it begins now."""
+    spec = seen.agent.spec
+    return settled(
+        upgrade.spec.strategy or spec.upgrade_policy,
+        seen.defaults,
+        progress_deadline_seconds=spec.progress_deadline_seconds,
+    )
+
+
+def is_direct(seen: AgentObservation, strategy: EffectiveStrategy, goal: Revision) -> bool:
+    """Whether steps would protect nobody: the revision has proved itself, or nobody is served."""
+    known = goal.hash in seen.agent.status.former_revisions[: strategy.rollback_window]
+    return known or seen.agent.spec.operating_mode is OperatingMode.MAINTENANCE
 
 
 def revision_named(seen: AgentObservation, name: str, asked: Revision) -> Revision | None:
@@ -295,6 +323,28 @@ def _downgrade(seen: AgentObservation, upgrade: AgentUpgrade) -> Objection | Non
         Reason.DOWNGRADE,
         f"version {change.version} is lower than {before}; set spec.allowDowngrade to do it anyway",
     )
+
+
+def _unsupported(
+    seen: AgentObservation, upgrade: AgentUpgrade, asked: Revision
+) -> Objection | None:
+    """What the Gateways cannot do of a strategy; it does not matter where no step is taken."""
+    strategy = strategy_of(seen, upgrade)
+    percentages = {step.mirror for step in strategy.steps if step.mirror}
+    if not percentages:
+        return None
+    stable = seen.agent.status.stable_revision or ""
+    goal = _goal(seen, upgrade.metadata.name, asked, stable=stable, make=False)
+    if is_direct(seen, strategy, goal):
+        return None
+    faults = (
+        mirror_fault(seen.gateways, seen.key, seen.agent.spec.traffic, percent)
+        for percent in sorted(percentages)
+    )
+    found = next(filter(None, faults), None)
+    if found is None:
+        return None
+    return Objection(found.reason, found.message, waits=found.reason is not Reason.NOT_SUPPORTED)
 
 
 def precedence_of(version: str) -> tuple[Any, ...]:

@@ -41,7 +41,7 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
-from agentherd.domain.run import Run, run
+from agentherd.domain.run import Run, mirrored, run
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.traffic import Split, obstacle, traffic_intents
@@ -68,7 +68,7 @@ def decide(seen: AgentObservation | Leftovers, now: datetime) -> Plan:
         seen,
         choice,
         old=old,
-        obstacle=obstacle(seen, _hardest(before, choice.goal)),
+        obstacle=obstacle(seen, _hardest(seen, choice, before)),
         shifted=not any(traffic_intents(seen, before)),
         refusal=malformed(seen, choice.goal, now),
         settle=settle,
@@ -205,12 +205,22 @@ def _split(
         preview=by_gateway or under_way.course.previews,
         stable_ready=ready.get(serving.hash, 0),
         canary_ready=ready.get(new.hash, 0),
+        mirror=mirrored(under_way.status),
     )
 
 
-def _hardest(split: Split, goal: Revision) -> Split:
+def _hardest(seen: AgentObservation, choice: Choice, split: Split) -> Split:
     """The split that a route has least room for, to know of a lack of room before it is needed."""
-    return replace(split, canary=goal, weight=1, routed=True, stable_ready=1, canary_ready=1)
+    governing = seen.upgrades.get(choice.name or "")
+    return replace(
+        split,
+        canary=choice.goal,
+        weight=1,
+        routed=True,
+        stable_ready=1,
+        canary_ready=1,
+        mirror=mirrored(governing.upgrade.status) if governing else 0,
+    )
 
 
 def _sizes(

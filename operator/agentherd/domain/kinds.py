@@ -70,6 +70,8 @@ CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps")
 CONTROLLER_REVISION: Final = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 DISRUPTION_BUDGET: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 EVENT: Final = Kind("events.k8s.io/v1", "Event", "events")
+GATEWAY: Final = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAY_CLASS: Final = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses")
 GRPC_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes")
 HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 KUBELET_EVENT: Final = Kind("v1", "Event", "events")
@@ -80,6 +82,7 @@ SERVICE: Final = Kind("v1", "Service", "services")
 SERVICE_ACCOUNT: Final = Kind("v1", "ServiceAccount", "serviceaccounts")
 
 ROUTE_KINDS: Final = (GRPC_ROUTE, HTTP_ROUTE)
+GATEWAY_KINDS: Final = (GATEWAY, GATEWAY_CLASS)
 
 CHILD_KINDS: Final = (
     CONFIG_MAP,

@@ -56,7 +56,8 @@ def upgrade_news(
     upgrade = under_way.governing.upgrade
     status = under_way.status
     seen_weight = None
-    if under_way.moving:
+    # A copy counts with the pod that gets it, so nothing is told while copies are made.
+    if under_way.moving and not split.mirror:
         seen_weight = weight_seen(seen, new=under_way.new.hash, old=under_way.serving)
     preview = None
     if under_way.moving and split.preview:
@@ -67,7 +68,7 @@ def upgrade_news(
         under_way.governing,
         under_way.move,
         status,
-        traffic=hindrance or _splitter(seen, status),
+        traffic=hindrance or _splitter(seen, status, split),
         applied=hindrance is None,
         now=now,
     )
@@ -95,9 +96,12 @@ def _preview(seen: AgentObservation, under_way: Run) -> str | None:
     return name
 
 
-def _splitter(seen: AgentObservation, status: AgentUpgradeStatus) -> Fault:
+def _splitter(seen: AgentObservation, status: AgentUpgradeStatus, split: Split) -> Fault:
     if status.phase is UpgradePhase.SUCCEEDED:
         return Fault(Reason.WEIGHT_APPLIED, "all requests go to the new version")
+    if split.mirror:
+        copies = f"all requests go to the old version, copies of {split.mirror} % to the new one"
+        return Fault(Reason.WEIGHT_APPLIED, copies)
     if status.weight == 0:
         return Fault(Reason.WEIGHT_APPLIED, "all requests go to the old version")
     if seen.agent.spec.traffic is None:

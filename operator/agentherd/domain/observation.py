@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agentherd.api import Agent, AgentUpgrade, OperatingMode, Phase
+from agentherd.domain.gateways import SeenGateways
 from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, Key, Kind
 from agentherd.domain.plan import Failure, Identity, Owner, Ref
 from agentherd.domain.readings import Checks, Reading
@@ -71,7 +72,8 @@ class AgentObservation:
     `unreadable` says what this version of the operator does not understand of it. Children are all
     objects that carry the Agent's label; those that belong to an earlier Agent of the same name
     are among them until the garbage collector has removed them. `readings` are by uid of the pod;
-    `routes_known` is false until the API server has been asked for routes. `defaults` are what the
+    `routes_known` is false until the API server has been asked for routes, and `gateways` are read
+    only where somebody has to know what they can do. `defaults` are what the
     operator has been told for strategies that leave something open.
     """
 
@@ -83,6 +85,7 @@ class AgentObservation:
     upgrades: Mapping[str, SeenUpgrade] = field(default_factory=dict)
     routes: Mapping[tuple[Kind, Key], RouteView] = field(default_factory=dict)
     routes_known: bool = True
+    gateways: SeenGateways = field(default_factory=SeenGateways)
     readings: Mapping[str, Reading] = field(default_factory=dict)
     checks: Mapping[str, Checks] = field(default_factory=dict)
     config_maps: Mapping[str, Child] = field(default_factory=dict)

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     ROUTE_NOT_FOUND = "RouteNotFound"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     ROUTE_CONFLICT = "RouteConflict"
+    NOT_SUPPORTED = "NotSupported"
 
     # Health.
     PROBES_SUCCEED = "ProbesSucceed"

@@ -78,11 +78,13 @@ def own_route(
     canary: Backend | None = None,
     weight: int = 0,
     open_to_testers: bool = False,
+    mirror: int = 0,
 ) -> Spec:
     """The spec of the HTTPRoute or GRPCRoute of an Agent with `parentRefs`.
 
-    `weight` percent of the requests go to `canary`. When it is `open_to_testers`, their requests go
-    to it whatever the weight, by a rule that is more specific and therefore wins.
+    `weight` percent of the requests go to `canary`, and copies of `mirror` percent. When it is
+    `open_to_testers`, their requests go to it whatever the weight, by a rule that is more specific
+    and therefore wins.
     """
     every = _every(traffic)
     rules: list[Spec] = []
@@ -90,7 +92,8 @@ def own_route(
         matches = [{**every, "headers": headers} for headers in _headers(traffic.testers)]
         rules.append({"matches": matches, "backendRefs": [_ref(canary)]})
     main = {"matches": [every]} if every else {}
-    rules.append({**main, "backendRefs": _refs(stable, canary, weight)})
+    copies = {"filters": [_mirror(canary, mirror)]} if canary is not None and mirror else {}
+    rules.append({**main, **copies, "backendRefs": _refs(stable, canary, weight)})
     parents = [
         parent.model_dump(by_alias=True, exclude_none=True) for parent in traffic.parent_refs
     ]
@@ -109,6 +112,12 @@ def _refs(stable: Backend, canary: Backend | None, weight: int) -> list[Spec]:
     if canary is None:
         return [_ref(stable)]
     return [_ref(stable) | {"weight": 100 - weight}, _ref(canary) | {"weight": weight}]
+
+
+def _mirror(canary: Backend, percent: int) -> Spec:
+    """The filter for copies; all of them are asked for in the way that more Gateways know."""
+    part = {"percent": percent} if percent < 100 else {}
+    return {"type": "RequestMirror", "requestMirror": {"backendRef": _ref(canary), **part}}
 
 
 def _ref(backend: Backend) -> Spec:

@@ -14,11 +14,10 @@ from datetime import datetime, timedelta
 from agentherd.api import (
     AgentUpgradeStatus,
     EffectiveStrategy,
-    OperatingMode,
     StrategyType,
     UpgradePhase,
 )
-from agentherd.domain.change import Choice, is_asked_again, is_running
+from agentherd.domain.change import Choice, is_asked_again, is_direct, is_running, strategy_of
 from agentherd.domain.faults import Fault, check_fault
 from agentherd.domain.kinds import revision_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
@@ -27,7 +26,7 @@ from agentherd.domain.readings import Reading, share
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import is_complete
-from agentherd.domain.strategy import Course, course, settled
+from agentherd.domain.strategy import Course, course
 from agentherd.domain.upgrade import Facts, Move, advance, begin
 from agentherd.domain.views import ReplicaSetView
 
@@ -96,7 +95,7 @@ def run(
     status = upgrade.status
     strategy = None if begins else status.strategy
     if strategy is None:
-        strategy = _strategy(seen, governing)
+        strategy = strategy_of(seen, upgrade)
     way = _course(seen, governing, strategy, choice.goal)
     facts = _facts(
         seen,
@@ -153,24 +152,12 @@ def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | 
     return stable
 
 
-def _strategy(seen: AgentObservation, governing: SeenUpgrade) -> EffectiveStrategy:
-    """The upgrade's own strategy, or else the Agent's, as it holds if it begins now."""
-    spec = seen.agent.spec
-    return settled(
-        governing.upgrade.spec.strategy or spec.upgrade_policy,
-        seen.defaults,
-        progress_deadline_seconds=spec.progress_deadline_seconds,
-    )
-
-
 def _course(
     seen: AgentObservation, governing: SeenUpgrade, strategy: EffectiveStrategy, goal: Revision
 ) -> Course:
     """The course of a strategy, without steps where they would protect nobody."""
-    known = goal.hash in seen.agent.status.former_revisions[: strategy.rollback_window]
-    idle = seen.agent.spec.operating_mode is OperatingMode.MAINTENANCE
     begun = is_running(governing.upgrade) and governing.upgrade.status.started_at is not None
-    direct = not governing.upgrade.status.steps if begun else known or idle
+    direct = not governing.upgrade.status.steps if begun else is_direct(seen, strategy, goal)
     return course(strategy, direct=direct)
 
 
@@ -252,6 +239,15 @@ def _made_of(name: str) -> Iterable[Ref]:
 def is_made_of(ref: Ref, agent: str, revision: str) -> bool:
     """Whether a write was one of what a revision is made of."""
     return ref in _made_of(revision_name(agent, revision))
+
+
+def mirrored(status: AgentUpgradeStatus) -> int:
+    """The percentage of requests that the new version gets copies of at the present step."""
+    steps = status.strategy.steps if status.strategy is not None else ()
+    at_a_step = status.phase in {UpgradePhase.PROGRESSING, UpgradePhase.PAUSED}
+    if not at_a_step or not 0 < status.step <= len(steps):
+        return 0
+    return steps[status.step - 1].mirror or 0
 
 
 def weight_seen(seen: AgentObservation, *, new: str, old: str) -> int | None:

@@ -87,7 +87,9 @@ def _account(
         )
     governing = seen.upgrades.get(choice.name or "")
     if governing is not None:
-        return Fault(Reason.ROLLING_OUT, f"upgrade {choice.name} has not begun")
+        objection = choice.objections.get(choice.name or "")
+        why = f": {objection.message}" if objection else ""
+        return Fault(Reason.ROLLING_OUT, f"upgrade {choice.name} has not begun{why}")
     return Fault(
         Reason.UPGRADE_DELETED,
         f"the upgrade to revision {choice.asked.hash} was deleted; revision {stable} serves. "

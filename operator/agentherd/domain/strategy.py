@@ -31,6 +31,7 @@ class CourseStep:
     """One step: how much the new version gets, with which pods, and what is waited for after that.
 
     `pause` is a wait of that length, `waits` one for a person; neither means going on at once.
+    `mirror` is the percentage of requests it gets copies of.
     `replicas` is set where people gave a number; a `full` step has all pods that are wanted.
     """
 
@@ -39,6 +40,7 @@ class CourseStep:
     pause: timedelta | None = None
     waits: bool = False
     full: bool = False
+    mirror: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ def canary_size(step: CourseStep, *, wanted: int, by_gateway: bool) -> int:
         size = max(step.replicas, 1 if step.weight else 0)
         return size if by_gateway else min(size, wanted)
     if by_gateway:
-        return max(1, _ceil(wanted * step.weight, 100))
+        return max(1, _ceil(wanted * max(step.weight, step.mirror), 100))
     if step.weight == 100:
         return wanted
     return min(wanted, max(1, _ceil(wanted * step.weight, 100 - step.weight)))
@@ -164,6 +166,7 @@ def _steps(strategy: EffectiveStrategy) -> tuple[CourseStep, ...]:
                     replicas=step.replicas,
                     pause=_length(step.pause),
                     waits=_is_for_a_person(step.pause),
+                    mirror=step.mirror or 0,
                 )
                 for step in strategy.steps
             )

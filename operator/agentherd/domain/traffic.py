@@ -16,6 +16,7 @@ from typing import Any
 from agentherd.api import Traffic
 from agentherd.domain import children
 from agentherd.domain.faults import Fault
+from agentherd.domain.gateways import mirror_fault
 from agentherd.domain.kinds import (
     ADMITTED,
     ADMITTED_LABEL,
@@ -46,8 +47,9 @@ class Split:
     """How requests are to be divided.
 
     `weight` percent go to `canary`, if there is one; when it is `routed` it takes part in the
-    route, from weight 0 on. With a `preview` it has a Service of its own. `selected` is the
-    revision to which the Agent's Service sends; None for all. The counts are of ready pods.
+    route, from weight 0 on, and gets copies of `mirror` percent. With a `preview` it has a Service
+    of its own. `selected` is the revision to which the Agent's Service sends; None for all. The
+    counts are of ready pods.
     """
 
     stable: Revision
@@ -58,6 +60,7 @@ class Split:
     stable_ready: int = 0
     canary_ready: int = 0
     routed: bool = False
+    mirror: int = 0
 
 
 Intents = Iterator[Apply | Merge | Delete]
@@ -109,6 +112,8 @@ def obstacle(seen: AgentObservation, split: Split) -> Fault | None:
         return Fault(Reason.ROUTE_NOT_FOUND, f"{what} does not exist")
     if view.accepted is False:
         return Fault(Reason.ROUTE_NOT_ACCEPTED, f"{what} is not accepted: {view.refusal}")
+    if cannot := mirror_fault(seen.gateways, seen.key, traffic, split.mirror):
+        return cannot
     if traffic.route_ref is None:
         return None
     name = seen.agent.metadata.name
@@ -196,6 +201,8 @@ def _admissions(seen: AgentObservation, split: Split) -> Intents:
 
 
 def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Split) -> Intents:
+    if split.mirror and not seen.gateways.known:
+        return  # whoever has just begun to lead does not take away what may stay
     stable, canary, weight = _backends(seen, split)
     manifest = None
     if stable is not None:
@@ -205,6 +212,7 @@ def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Sp
             canary=canary,
             weight=weight,
             open_to_testers=split.canary_ready > 0,
+            mirror=_mirror(seen, traffic, split),
         )
         manifest = children.route(seen.agent, place[0], spec)
     view = seen.routes.get(place)
@@ -212,6 +220,12 @@ def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Sp
     # claim to the name is refused.
     live = {view.name: view} if view is not None and (view.owner or view.applied) else {}
     yield from keep(seen, place[0], place[1].name, manifest, live, stage=Stage.TRAFFIC)
+
+
+def _mirror(seen: AgentObservation, traffic: Traffic, split: Split) -> int:
+    """Copies are asked for only where all Gateways make them; that they do not is an obstacle."""
+    cannot = mirror_fault(seen.gateways, seen.key, traffic, split.mirror)
+    return 0 if cannot else split.mirror
 
 
 def _shared_route(seen: AgentObservation, view: RouteView, kind: Kind, split: Split) -> Intents:

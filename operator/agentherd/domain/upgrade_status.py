@@ -170,6 +170,7 @@ _STUCK: Final = frozenset(
     {
         Reason.DOWNGRADE,
         Reason.INVALID_TEMPLATE,
+        Reason.NOT_SUPPORTED,
         Reason.NOT_UNDERSTOOD,
         Reason.REVISION_NOT_FOUND,
         Reason.TARGET_NOT_FOUND,

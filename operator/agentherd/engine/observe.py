@@ -81,6 +81,7 @@ def agent_observer(
             upgrades=upgrades,
             routes=store.routes.of(key),
             routes_known=routes_known(),
+            gateways=store.gateways.seen,
             readings=readings.readings(key),
             checks=readings.checks(key),
             config_maps=store.children(key, CONFIG_MAP),

@@ -10,11 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from agentherd.cluster import Gateway
-from agentherd.domain.errors import AgentherdError, Expired, NotFound, TransientError
+from agentherd.domain.errors import (
+    AgentherdError,
+    Expired,
+    Forbidden,
+    NotFound,
+    TransientError,
+)
 from agentherd.domain.kinds import MANAGED_BY, MANAGED_BY_LABEL, Key, Kind
 from agentherd.engine.metrics import Metrics
 
@@ -50,7 +56,8 @@ class Reflector:
     """Keeps a sink up to date with one kind, in one namespace or everywhere.
 
     `selector` and `fields` choose among the objects: by default those with our label. An
-    `optional` kind need not be there: it is then known that there are no such objects.
+    `optional` kind need not be there: it is then known that there are no such objects. `refused`
+    is told why, where that is to be known, also of a kind that may not be read.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Reflector:
         selector: str = OURS,
         fields: str = "",
         optional: bool = False,
+        refused: Callable[[Kind, str], None] | None = None,
     ) -> None:
         self.kind = kind
         self.synced = asyncio.Event()
@@ -74,6 +82,7 @@ class Reflector:
         self._selector = selector
         self._fields = fields
         self._optional = optional
+        self._refused = refused
 
     async def run(self) -> None:
         """List and follow until cancelled."""
@@ -89,6 +98,9 @@ class Reflector:
             except AgentherdError as error:
                 if self._optional and isinstance(error, NotFound):
                     self.synced.set()
+                    delay = ABSENT_DELAY
+                if self._refused is not None and isinstance(error, NotFound | Forbidden):
+                    self._refused(self.kind, str(error))
                     delay = ABSENT_DELAY
                 log.warning("cannot list %s: %s", self.kind.plural, error)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  (jitter)
@@ -124,7 +136,7 @@ class Reflector:
                     delay = FIRST_DELAY
                     if event.type == "DELETED":
                         metadata = event.object["metadata"]
-                        key = Key(metadata["namespace"], metadata["name"])
+                        key = Key(metadata.get("namespace", ""), metadata["name"])
                         self._sink.drop(self.kind, key, int(version))
                     elif event.type != "BOOKMARK":
                         self._sink.put(self.kind, event.object)

@@ -21,10 +21,12 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import ValidationError
 
 from agentherd.api import Agent, AgentUpgrade
+from agentherd.domain.gateways import mirrors
 from agentherd.domain.kinds import (
     AGENT,
     AGENT_UPGRADE,
     CONTROLLER_REVISION,
+    GATEWAY_KINDS,
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
@@ -38,6 +40,7 @@ from agentherd.domain.views import (
     RevisionView,
     last_writer,
 )
+from agentherd.engine.gateways import Gateways
 from agentherd.engine.routes import Routes
 
 TOMBSTONES: Final = 10_000
@@ -125,6 +128,7 @@ class Store:
         self._dependents: dict[tuple[Kind, Key], set[Key]] = defaultdict(set)
         self._tombstones: OrderedDict[tuple[Kind, Key], int] = OrderedDict()
         self.routes = Routes(wake)
+        self.gateways = Gateways(wake)
 
     # Reading
 
@@ -155,6 +159,8 @@ class Store:
         """How many objects of a kind are known."""
         if kind in ROUTE_KINDS:
             return self.routes.count(kind)
+        if kind in GATEWAY_KINDS:
+            return self.gateways.count(kind)
         return len(self._subjects[kind] if kind in self._subjects else self._children[kind])
 
     # Subjects
@@ -293,6 +299,10 @@ class Store:
         if kind is AGENT:
             traffic = cast("Agent", after).spec.traffic if after else None
             self.routes.use(key, traffic)
+        if after is not None and mirrors(after):
+            self.gateways.use(_agent_of(key, after))
+        elif kind is AGENT and after is None:
+            self.gateways.forget(key)
 
     def _wake_dependents(self, kind: Kind, key: Key) -> None:
         for dependent in self._dependents.get((kind, key), ()):

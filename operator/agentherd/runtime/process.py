@@ -17,7 +17,14 @@ import kopf
 
 from agentherd.cluster import ApiServer, Gateway
 from agentherd.domain.decide import decide
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, KUBELET_EVENT, POD, ROUTE_KINDS
+from agentherd.domain.kinds import (
+    AGENT,
+    CHILD_KINDS,
+    GATEWAY_KINDS,
+    KUBELET_EVENT,
+    POD,
+    ROUTE_KINDS,
+)
 from agentherd.engine.applier import Applier
 from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
@@ -114,6 +121,8 @@ async def _lead(
                 group.create_task(reflector.run(), name=f"watch {reflector.kind.plural}")
             for reflector in routes:
                 group.create_task(_when(store.routes.wanted, reflector), name="watch routes")
+            for reflector in _gateway_reflectors(gateway, store, metrics):
+                group.create_task(_when(store.gateways.wanted, reflector), name="watch gateways")
             group.create_task(sweeper.run(), name="sweeper")
             group.create_task(scraper.run(), name="scraper")
             for reflector in reflectors:
@@ -165,6 +174,19 @@ def _route_reflectors(
             namespace=namespace,
             selector="",
             optional=True,
+        )
+
+
+def _gateway_reflectors(gateway: Gateway, store: Store, metrics: Metrics) -> Iterator[Reflector]:
+    """The watches of Gateways, which are anywhere, and of their classes, which are nowhere."""
+    for kind in GATEWAY_KINDS:
+        yield Reflector(
+            kind,
+            gateway=gateway,
+            sink=store.gateways,
+            metrics=metrics,
+            selector="",
+            refused=store.gateways.refuse,
         )
 
 

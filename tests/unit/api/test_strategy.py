@@ -42,7 +42,9 @@ def test_a_strategy_is_written_as_it_was_read() -> None:
     """So that the operator can put the Agent's strategy into an upgrade."""
     raw = {
         "type": "Canary",
-        "canary": {"steps": [{"weight": 10, "replicas": 2, "pause": {}}]},
+        "canary": {
+            "steps": [{"weight": 0, "mirror": 20}, {"weight": 10, "replicas": 2, "pause": {}}]
+        },
         "progressDeadlineSeconds": 60,
         "scaleDownDelaySeconds": 0,
         "abortScaleDownDelaySeconds": 0,
@@ -60,6 +62,8 @@ def test_a_strategy_is_written_as_it_was_read() -> None:
         {"canary": {"steps": [{"weight": -1}]}},
         {"canary": {"steps": [{"weight": 101}]}},
         {"canary": {"steps": [{"weight": 1, "replicas": 10001}]}},
+        {"canary": {"steps": [{"weight": 0, "mirror": 0}]}},
+        {"canary": {"steps": [{"weight": 0, "mirror": 101}]}},
         {"canary": {"steps": [{"weight": 1, "pause": {"seconds": 0}}]}},
         {"canary": {"steps": [{"weight": 1, "pause": {"seconds": 604801}}]}},
         {"canary": {"steps": [{"weight": 1}] * 21}},

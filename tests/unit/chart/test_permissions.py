@@ -14,6 +14,7 @@ from agentherd.domain.kinds import (
     CHILD_KINDS,
     CONTROLLER_REVISION,
     EVENT,
+    GATEWAY_KINDS,
     GROUP,
     KUBELET_EVENT,
     POD,
@@ -65,6 +66,12 @@ def test_routes_are_made_followed_and_removed(kind: Kind) -> None:
     assert granted(kind) == {"create", "delete", "get", "list", "patch", "watch"}
 
 
+@pytest.mark.parametrize("kind", GATEWAY_KINDS, ids=lambda kind: kind.plural)
+def test_gateways_are_only_followed(kind: Kind) -> None:
+    """They belong to whoever runs the cluster."""
+    assert granted(kind) == {"list", "watch"}
+
+
 def test_an_upgrade_is_made_followed_and_removed_and_never_changed() -> None:
     """What a person asked for in it stays what it was; only its status is written."""
     assert granted(AGENT_UPGRADE) == {"create", "delete", "list", "watch"}
@@ -83,7 +90,8 @@ def test_a_status_is_only_patched(kind: Kind) -> None:
 
 def test_no_other_kind_is_granted() -> None:
     """A permission that nothing uses is only of use to somebody else."""
-    kinds = {*CHILD_KINDS, *ROUTE_KINDS, AGENT, AGENT_UPGRADE, EVENT, KUBELET_EVENT}
+    kinds = {*CHILD_KINDS, *ROUTE_KINDS, *GATEWAY_KINDS}
+    kinds |= {AGENT, AGENT_UPGRADE, EVENT, KUBELET_EVENT}
 
     objects = {resource for resource in GRANTED if "/" not in resource[1]}
 

@@ -27,6 +27,8 @@ from agentherd.domain.change import (
     promoted,
     revision_named,
 )
+from agentherd.domain.gateways import MIRROR, SeenGateways
+from agentherd.domain.kinds import Key
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
@@ -674,3 +676,46 @@ RUNNING = {
     UpgradePhase.PROMOTING,
     UpgradePhase.ROLLING_BACK,
 }
+
+
+# What Gateways can do
+
+MIRRORED: dict[str, Any] = {
+    "traffic": {"parentRefs": [{"name": "gate"}]},
+    "upgradePolicy": {"canary": {"steps": [{"weight": 0, "mirror": 100}]}},
+}
+
+
+def gateways(*features: str) -> SeenGateways:
+    classes = {Key("default", "gate"): "fast"}
+    return SeenGateways(classes=classes, features={"fast": frozenset(features)}, known=True)
+
+
+def objection_of(seen: AgentObservation) -> Objection | None:
+    return choose(seen).objections["greeter-2"]
+
+
+def test_what_no_gateway_can_do_does_not_begin() -> None:
+    """Nothing changes before it can be made as it is written; then it begins by itself."""
+    made = seen_upgrade("greeter-2", owned=True, to={"revision": hash_of(2)})
+    seen = at(2, made, target=2, governing="greeter-2", **MIRRORED)
+
+    unknown = objection_of(seen)
+    cannot = objection_of(replace(seen, gateways=gateways()))
+    can = objection_of(replace(seen, gateways=gateways(MIRROR)))
+
+    assert unknown is not None
+    assert unknown.waits
+    assert reason_of(cannot) is Reason.NOT_SUPPORTED
+    assert can is None
+
+
+def test_the_way_back_asks_nothing_of_a_gateway() -> None:
+    """A revision that has proved itself is gone back to without steps."""
+    made = seen_upgrade("greeter-2", owned=True, to={"revision": hash_of(2)})
+    seen = replace(at(2, made, target=2, governing="greeter-2", **MIRRORED), gateways=gateways())
+    status = seen.agent.status.model_copy(update={"former_revisions": (hash_of(2),)})
+
+    assert (
+        objection_of(replace(seen, agent=seen.agent.model_copy(update={"status": status}))) is None
+    )

@@ -11,6 +11,7 @@ from tests.unit.domain.samples import OWNED, kept, seen_upgrade, upgraded
 
 from agentherd.domain.decide import decide
 from agentherd.domain.faults import Fault
+from agentherd.domain.gateways import MIRROR, SeenGateways
 from agentherd.domain.kinds import HTTP_ROUTE, Key, revision_service_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Emit, Failure, Plan, Ref, WriteStatus
@@ -136,6 +137,36 @@ def test_the_weight_of_a_route_is_told() -> None:
         "WeightApplied",
         "the route gives the new version 5 %",
     )
+
+
+def test_copies_are_told_and_not_counted() -> None:
+    """A pod does not know a copy from a request, so the measured weight would be wrong."""
+    steps = [{"weight": 0, "mirror": 100, "pause": {}}]
+    strategy = {
+        "type": "Canary",
+        "steps": steps,
+        "maxSurge": 1,
+        "progressDeadlineSeconds": 600,
+        "scaleDownDelaySeconds": 0,
+        "abortScaleDownDelaySeconds": 0,
+        "rollbackWindow": 3,
+    }
+    one = upgrade(status={"weight": 0, "steps": 1, "strategy": strategy, "weightSeen": 50})
+    place = (HTTP_ROUTE, Key("default", "greeter"))
+    metadata = {"name": "greeter", "namespace": "default", "uid": "u", "resourceVersion": "1"}
+    view = RouteView.of({"metadata": metadata | {"ownerReferences": OWNED}, "spec": {}})
+    gateways = SeenGateways(
+        classes={Key("default", "public"): "fast"},
+        features={"fast": frozenset({MIRROR})},
+        known=True,
+    )
+    traffic = {"parentRefs": [{"name": "public"}]}
+
+    plan = decide(seen_with(one, traffic=traffic, routes={place: view}, gateways=gateways), NOON)
+
+    message = "all requests go to the old version, copies of 100 % to the new one"
+    assert traffic_of(plan) == ("True", "WeightApplied", message)
+    assert "weightSeen" not in status_of(plan)
 
 
 def test_the_address_of_a_preview_is_told_while_there_is_one() -> None:

@@ -70,6 +70,26 @@ def test_the_weights_of_a_canary_add_up_to_a_hundred(weight: int, asked: Traffic
     assert weight_in(spec["rules"], namespace="default", **names) == weight
 
 
+@pytest.mark.parametrize(("percent", "part"), [(100, {}), (20, {"percent": 20})])
+def test_copies_go_to_the_canary_by_a_filter(percent: int, part: dict[str, int]) -> None:
+    """Of all that come to the main rule; all of them is what Gateways do without a percentage."""
+    spec = own_route(traffic(), stable=STABLE, canary=CANARY, mirror=percent)
+
+    (rule,) = spec["rules"]
+    backend = {"name": "greeter-0123456789", "port": 9090}
+    assert rule["filters"] == [
+        {"type": "RequestMirror", "requestMirror": {"backendRef": backend, **part}}
+    ]
+
+
+@pytest.mark.parametrize(("canary", "mirror"), [(None, 20), (CANARY, 0)])
+def test_without_copies_there_is_no_filter(canary: Backend | None, mirror: int) -> None:
+    """Nor without anybody to send them to."""
+    (rule,) = own_route(traffic(), stable=STABLE, canary=canary, mirror=mirror)["rules"]
+
+    assert "filters" not in rule
+
+
 def test_testers_reach_the_canary_by_a_rule_before_the_others() -> None:
     """All the headers together are enough, and so is the cookie."""
     testers = {"headers": {"x-tester": "yes", "x-team": "blue"}, "cookie": "tester=on"}

@@ -10,7 +10,7 @@ import pytest
 from tests.twin.samples import NOON, agent, pod_view, set_view
 from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
-from agentherd.api import StrategyType, UpgradePhase
+from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
 from agentherd.domain.change import choose
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
@@ -18,7 +18,7 @@ from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
-from agentherd.domain.run import Run, fault_of, is_made_of, run, weight_seen
+from agentherd.domain.run import Run, fault_of, is_made_of, mirrored, run, weight_seen
 
 HEALTH = {"http": {"port": 8080}, "failureThreshold": 2}
 BEFORE = agent(image="agent:1", replicas=2, version="1.0.0", health=HEALTH)
@@ -480,3 +480,40 @@ def test_the_weight_that_is_seen_is_that_of_the_pods() -> None:
 
     assert weight_seen(seen, new=NEW.hash, old=OLD.hash) == 25
     assert weight_seen(replace(seen, readings={}), new=NEW.hash, old=OLD.hash) is None
+
+
+# Copies
+
+SETTLED = {
+    "type": "Canary",
+    "steps": [{"weight": 0, "mirror": 20}, {"weight": 50}],
+    "maxSurge": 1,
+    "progressDeadlineSeconds": 600,
+    "scaleDownDelaySeconds": 0,
+    "abortScaleDownDelaySeconds": 0,
+    "rollbackWindow": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("phase", "step", "percent"),
+    [
+        ("Progressing", 1, 20),
+        ("Paused", 1, 20),
+        ("Progressing", 0, 0),
+        ("Progressing", 2, 0),
+        ("Promoting", 1, 0),
+        ("RollingBack", 1, 0),
+        ("RolledBack", 1, 0),
+        ("Superseded", 1, 0),
+        ("Succeeded", 1, 0),
+    ],
+)
+def test_copies_are_made_at_their_step_and_nowhere_else(
+    phase: str, step: int, percent: int
+) -> None:
+    """Neither before the first step, nor on the way to an end."""
+    status = {"phase": phase, "step": step, "steps": 2, "strategy": SETTLED}
+
+    assert mirrored(AgentUpgradeStatus.model_validate(status)) == percent
+    assert mirrored(AgentUpgradeStatus.model_validate(status | {"strategy": None})) == 0

@@ -220,6 +220,16 @@ def test_a_number_given_for_a_step_wins(
     assert canary_size(step, wanted=4, by_gateway=False) == by_count
 
 
+def test_copies_need_as_many_pods_as_requests_would() -> None:
+    """A single pod that gets copies of everything would fail for no fault of its own."""
+    (step,) = course_of(
+        Strategy(canary=Canary(steps=(Step(weight=0, mirror=50),))),
+    ).steps
+
+    assert step.mirror == 50
+    assert canary_size(step, wanted=10, by_gateway=True) == 5
+
+
 @pytest.mark.parametrize("by_gateway", [True, False])
 def test_blue_green_starts_all_pods(by_gateway: bool) -> None:
     """The new version can take everything before it gets anything."""

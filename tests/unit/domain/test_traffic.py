@@ -12,6 +12,7 @@ from tests.twin.samples import NOON, agent, pod_view, set_view
 
 from agentherd.domain import children
 from agentherd.domain.faults import Fault
+from agentherd.domain.gateways import MIRROR, SeenGateways
 from agentherd.domain.kinds import (
     AGENT,
     GRPC_ROUTE,
@@ -245,6 +246,45 @@ def test_testers_reach_the_new_version_from_its_first_ready_pod_on() -> None:
     late = applied(seen, split(weight=0), HTTP_ROUTE)
 
     assert (len(early["greeter"]["rules"]), len(late["greeter"]["rules"])) == (1, 2)
+
+
+GATE = Key("default", "public")
+
+
+def gateways(*features: str) -> SeenGateways:
+    return SeenGateways(classes={GATE: "fast"}, features={"fast": frozenset(features)}, known=True)
+
+
+def copies(seen: AgentObservation, one: Split) -> list[Any]:
+    """The filters of the last rule of the Agent's route."""
+    filters: list[Any] = applied(seen, one, HTTP_ROUTE)["greeter"]["rules"][-1].get("filters", [])
+    return filters
+
+
+def test_copies_are_asked_for_where_the_gateway_makes_them() -> None:
+    """Elsewhere the filter could spoil the rule, so that nobody would be served."""
+    mirrored = split(weight=0, mirror=100)
+    can, cannot = seen_with(OWN, gateways=gateways(MIRROR)), seen_with(OWN, gateways=gateways())
+
+    (found,) = copies(can, mirrored)
+
+    assert found["requestMirror"]["backendRef"]["name"] == CANARY
+    assert copies(can, split(weight=0)) == []
+    assert copies(cannot, mirrored) == []
+
+
+def test_what_an_operator_has_just_begun_to_lead_stays_as_it_is() -> None:
+    """Until it has read what the Gateways can do."""
+    assert applied(seen_with(OWN), split(weight=0, mirror=100), HTTP_ROUTE) == {}
+
+
+def test_copies_that_are_not_made_any_more_are_an_obstacle() -> None:
+    """A class may lose a feature in the middle of a step."""
+    view = {(HTTP_ROUTE, Key("default", "greeter")): route("greeter", accepted=True)}
+    seen = seen_with(OWN, routes=view, gateways=gateways())
+
+    assert reason_of(seen, split(weight=0, mirror=100)) is Reason.NOT_SUPPORTED
+    assert reason_of(seen, split()) is None
 
 
 def test_until_routes_are_known_none_is_written() -> None:
