@@ -58,7 +58,6 @@ class Reason(StrEnum):
     PROGRESS_DEADLINE = "ProgressDeadline"
     REFUSED = "Refused"
     REQUESTED = "Requested"
-    DELETED = "Deleted"
 
     # Traffic.
     WEIGHT_APPLIED = "WeightApplied"
