@@ -17,7 +17,7 @@ from agentherd.domain.change import (
     Choice,
 )
 from agentherd.domain.faults import Fault
-from agentherd.domain.observation import AgentObservation
+from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.phase import Verdict
 from agentherd.domain.plan import (
     Emit,
@@ -28,6 +28,7 @@ from agentherd.domain.run import Run, weight_seen
 from agentherd.domain.traffic import Split, obstacle
 from agentherd.domain.upgrade_status import (
     identity_of,
+    overtaken_status,
     running_status,
     superseded_status,
     waiting_status,
@@ -47,6 +48,8 @@ def upgrade_news(
             after = superseded_status(each, message, now=now)
         elif name in choice.objections:
             after = waiting_status(each, choice.objections[name], now=now)
+        elif _is_steered_too_late(each):
+            after = overtaken_status(each, now=now)
         else:
             continue
         if write := write_upgrade_status(each.upgrade, after):
@@ -83,6 +86,12 @@ def upgrade_news(
             warning=status.phase is UpgradePhase.ROLLING_BACK,
             at=now,
         )
+
+
+def _is_steered_too_late(each: SeenUpgrade) -> bool:
+    """Whether the spec was changed after the status was decided for the last time."""
+    observed = each.upgrade.status.observed_generation
+    return observed is not None and observed < each.upgrade.metadata.generation
 
 
 _WORTH_AN_EVENT: Final = frozenset(

@@ -95,6 +95,19 @@ def superseded_status(seen: SeenUpgrade, message: str, *, now: datetime) -> Agen
     return _finished(seen, status, move, (), now=now)
 
 
+def overtaken_status(seen: SeenUpgrade, *, now: datetime) -> AgentUpgradeStatus:
+    """The status of an upgrade that was steered after its end, when others have followed it."""
+    status = seen.upgrade.status
+    phase = status.phase or UpgradePhase.SUPERSEDED
+    message = (
+        "it has ended and a later change governs the Agent, so this has no effect; to go back to "
+        f"revision {status.from_revision}, create an AgentUpgrade with spec.to.revision"
+    )
+    reason = _ENDED_BY.get(phase, Reason.SUPERSEDED)
+    move = Move(phase=phase, reason=reason, message=message, changes={})
+    return _finished(seen, status, move, (), now=now)
+
+
 def write_upgrade_status(upgrade: AgentUpgrade, after: AgentUpgradeStatus) -> WriteStatus | None:
     """The intent to write `after`; None when nothing of ours differs."""
     ours = tuple(c for c in upgrade.status.conditions if c.type in UPGRADE_CONDITIONS)
@@ -166,6 +179,11 @@ def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
 _BY_ITSELF: Final = frozenset(
     {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
 )
+_ENDED_BY: Final = {
+    UpgradePhase.SUCCEEDED: Reason.UPGRADE_SUCCEEDED,
+    UpgradePhase.ROLLED_BACK: Reason.ROLLED_BACK,
+    UpgradePhase.SUPERSEDED: Reason.SUPERSEDED,
+}
 _STUCK: Final = frozenset(
     {
         Reason.DOWNGRADE,

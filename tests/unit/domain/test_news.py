@@ -95,6 +95,28 @@ def test_those_that_wait_and_those_that_are_over_say_so() -> None:
     assert status_of(plan, "former") == {}
 
 
+def test_who_steers_what_is_over_is_told_that_it_has_no_effect() -> None:
+    """Nothing of it is passed over in silence, and it is told once."""
+    over = {"phase": "Succeeded", "attempt": 1, "observedGeneration": 1, "fromRevision": OLD}
+    asked: dict[str, Any] = {
+        "metadata": {"generation": 2},
+        "rollback": {"requested": True, "reason": "too late"},
+    }
+    one = seen_upgrade("former", status=over, **asked)
+
+    told = status_of(decide(seen_with(upgrade(), one), NOON), "former")
+    again = seen_upgrade("former", status=told, **asked)
+    after = status_of(decide(seen_with(upgrade(), again), NOON), "former")
+
+    conditions = {c["type"]: c for c in told["conditions"]}
+    assert (told["phase"], told["observedGeneration"]) == ("Succeeded", 2)
+    assert [done["verb"] for done in told["controls"]] == ["RollbackRequested"]
+    assert "has no effect" in conditions["Progressing"]["message"]
+    assert OLD in conditions["Progressing"]["message"]
+    assert conditions["Succeeded"]["status"] == "True"
+    assert after == {}
+
+
 def test_what_a_spec_that_was_set_back_ends_names_no_upgrade() -> None:
     """There is none."""
     seen = seen_with(upgrade())
