@@ -39,6 +39,31 @@ ENOUGH: Final = 20
 
 PARENT: Final = {"name": "agentherd", "namespace": "agentherd-gateway"}
 
+HEALTH: Final = {
+    "http": {"port": "http"},
+    "intervalSeconds": 1,
+    "timeoutSeconds": 10,
+    "failureThreshold": 1,
+}
+"""A pod that says it fails is believed at once; that a busy machine is late says nothing."""
+
+PROBED: Final[Object] = {
+    "health": None,
+    "container": {
+        "readinessProbe": {
+            "httpGet": {"path": "/healthz", "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 10,
+            "failureThreshold": 1,
+        }
+    },
+}
+"""The same health as a probe of the template's, by which only the kubelet goes.
+
+What `health` says is asked by the operator too, while a version is new, and then it often knows
+before anybody else. So where a cause has to be seen from outside, the kubelet has to be the first.
+"""
+
 CANARY_ANNOTATION: Final = "agentherd.dev/canary"
 
 
@@ -52,6 +77,7 @@ def served(name: str, *, traffic: Object | None, **spec: Any) -> Object:
     wanted: Object = {
         "version": OLD,
         "replicas": 2,
+        "health": HEALTH,
         "metrics": {"port": "http"},
         "upgradePolicy": canary(step(25, seconds=3), step(60, seconds=3)),
         "traffic": traffic,

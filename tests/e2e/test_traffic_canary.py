@@ -13,6 +13,7 @@ from tests.e2e.cluster import Object
 from tests.e2e.served import (
     NEW,
     OLD,
+    PROBED,
     backends,
     break_one_pod,
     canary,
@@ -97,7 +98,7 @@ def test_g05_a_version_that_stops_being_ready_is_left_at_once(world: World, tmp_
 
     Its probe fails in the middle of a step; neither the old version nor the Gateway errs.
     """
-    world.apply(routed(world, "a", upgradePolicy=WAITING))
+    world.apply(routed(world, "a", upgradePolicy=WAITING, **PROBED))
     world.wait_until_ready("a")
 
     with (

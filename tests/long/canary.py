@@ -20,6 +20,7 @@ from tests.e2e.cluster import Object
 from tests.e2e.served import (
     NEW,
     OLD,
+    PROBED,
     backends,
     canary,
     change,
@@ -34,7 +35,6 @@ from tests.e2e.sight import Sight
 from tests.e2e.world import World, is_ready
 from tests.load.load import Load
 from tests.long.losses import losses
-from tests.long.probe import PROBED
 
 ENDED: Final = frozenset({"Succeeded", "RolledBack", "Superseded"})
 
@@ -96,7 +96,7 @@ def under_load(
 ) -> dict[str, Any]:
     """What became of the requests while an upgrade went that way, as plain data."""
     steps = canary(*(step(weight, seconds=scale.pause) for weight in (5, 25, 50)))
-    world.apply(routed(world, "a", upgradePolicy=steps, **PROBED))
+    world.apply(routed(world, "a", traffic={"settleSeconds": 2}, upgradePolicy=steps, **PROBED))
     world.wait_until_ready("a")
     fault = {"probeFailAfterSeconds": str(int(scale.pause * 1.75))} if way.lead is _fail else {}
 

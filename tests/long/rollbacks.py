@@ -25,6 +25,7 @@ from tests.e2e.cluster import Object
 from tests.e2e.served import (
     NEW,
     OLD,
+    PROBED,
     break_one_pod,
     canary,
     canary_weight,
@@ -41,7 +42,6 @@ from tests.e2e.world import World
 from tests.load.load import Load
 from tests.load.report import Report
 from tests.long.losses import losses
-from tests.long.probe import PROBED
 
 RATE: Final = 200.0
 
@@ -101,7 +101,9 @@ def rollbacks(
     world: World, directory: Path, *, count: int, unready: bool, progress: Progress
 ) -> list[Rollback]:
     """So many rollbacks of an Agent of four pods, one of them `unready` all the while."""
-    world.apply(routed(world, "a", replicas=4, upgradePolicy=HALF, **PROBED))
+    world.apply(
+        routed(world, "a", replicas=4, traffic={"settleSeconds": 2}, upgradePolicy=HALF, **PROBED)
+    )
     world.wait_until_ready("a")
     if unready:
         break_one_pod(world, "a")
