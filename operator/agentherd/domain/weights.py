@@ -103,8 +103,11 @@ def weight_in(rules: Iterable[Rule], *, namespace: str, stable: str, canary: str
 
 
 def safe_weight(weight: int, *, stable_ready: int, canary_ready: int) -> int:
-    """The weight of the canary such that a side with no ready endpoint gets nothing."""
-    if canary_ready == 0:
+    """The weight of the canary such that a side with no ready endpoint gets nothing.
+
+    A canary that was given no weight gets none even then: people may still be looking at it.
+    """
+    if canary_ready == 0 or weight == 0:
         return 0
     return 100 if stable_ready == 0 else weight
 

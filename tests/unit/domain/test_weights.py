@@ -409,9 +409,13 @@ def test_the_weight_of_a_route_is_the_largest_of_its_rules(
 
 @given(percents, st.integers(0, 9), st.integers(0, 9))
 def test_a_side_with_nobody_ready_gets_nothing(weight: int, stable: int, canary: int) -> None:
-    """While the other has somebody; with nobody on either side it stays with the stable one."""
+    """While the other has somebody; with nobody on either side it stays with the stable one.
+
+    A canary that nobody has let at requests yet gets none, whatever happens to the stable side.
+    """
     safe = safe_weight(weight, stable_ready=stable, canary_ready=canary)
 
     assert canary > 0 or safe == 0
-    assert stable > 0 or canary == 0 or safe == 100
+    assert stable > 0 or canary == 0 or weight == 0 or safe == 100
+    assert weight > 0 or safe == 0
     assert stable == 0 or canary == 0 or safe == weight
