@@ -112,7 +112,8 @@ def chapters(life: str, happenings: Sequence[Happening]) -> tuple[Chapter, ...]:
         twin = Twin(loop_clock)
         for number, happening in enumerate(happenings, 1):
             before = _moment(twin.fork(), 0, "after")
-            twin, moments = twin.fork(), []
+            moments: list[Moment] = []
+            twin = twin.fork()
             twin.on_write = _recorder(twin, moments)
             rig = await _begun(twin, happening)
             await rig.until_quiet()

@@ -19,7 +19,8 @@ def sent(value: J) -> J:
 
 def copied(value: J) -> J:
     """A copy of what has been sent once; several times as fast."""
-    copy: J = marshal.loads(marshal.dumps(value))  # noqa: S302  (our own)
+    plain: Any = value
+    copy: J = marshal.loads(marshal.dumps(plain))  # noqa: S302  (our own)
     return copy
 
 

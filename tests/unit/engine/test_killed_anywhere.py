@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.twin import Controllers, Rig, Twin, raw_agent, raw_upgrade
+from tests.twin import Controllers, Request, Rig, Twin, agent, raw_agent, raw_upgrade
 from tests.twin.lives import Chapter, Happening, chapters, state, tellings
 
 from agentherd.domain.errors import Unreachable
@@ -15,16 +15,18 @@ from agentherd.domain.kinds import (
     CHILD_KINDS,
     HTTP_ROUTE,
     ROUTE_KINDS,
+    SERVICE,
 )
+from agentherd.domain.revision import revision_of
 
 QUICK: dict[str, Any] = {"scaleDownDelaySeconds": 2, "abortScaleDownDelaySeconds": 2}
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50, "pause": {"seconds": 2}}]}} | QUICK
 HALF = {"canary": {"steps": [{"weight": 50, "pause": {}}]}} | QUICK
 """Waits for a person when half of the requests go to the new version."""
 
-OWN = {"traffic": {"parentRefs": [{"name": "gate"}]}}
-SHARED = {"traffic": {"routeRef": {"name": "shared"}}}
-METRICS = {"metrics": {}, "drain": {"timeoutSeconds": 4}}
+OWN: dict[str, Any] = {"traffic": {"parentRefs": [{"name": "gate"}]}}
+SHARED: dict[str, Any] = {"traffic": {"routeRef": {"name": "shared"}}}
+METRICS: dict[str, Any] = {"metrics": {}, "drain": {"timeoutSeconds": 4}}
 SICK = {"agent:2": "CrashLoopBackOff"}
 
 
@@ -74,6 +76,11 @@ LIVES: dict[str, tuple[Happening, ...]] = {
     "own route": (created(upgradePolicy=STEPS, **OWN), changed(image="agent:2")),
     "shared route": (Happening(act=routed), changed(image="agent:2")),
     "rollback": (*HALFWAY, Happening(sick=SICK)),
+    "rollback without a route": (
+        created(upgradePolicy=HALF),
+        changed(image="agent:2"),
+        Happening(sick=SICK),
+    ),
     "superseded": (*HALFWAY, changed(image="agent:3", upgradePolicy=STEPS)),
     "by hand": (
         created(version="1.0.0", **OWN),
@@ -87,7 +94,15 @@ LIVES: dict[str, tuple[Happening, ...]] = {
 }
 """Every kind of write occurs: create, promote, forget, scale, reload, stop, start, delete."""
 
-ALIKE = {"rollback 1", "superseded 1", "superseded 2", "by hand 1", "drain 1"}
+ALIKE = {
+    "rollback 1",
+    "rollback without a route 1",
+    "rollback without a route 2",
+    "superseded 1",
+    "superseded 2",
+    "by hand 1",
+    "drain 1",
+}
 """Chapters in which the same is written as in one before."""
 
 CHAPTERS = [
@@ -192,14 +207,27 @@ def test_what_others_have_in_a_shared_route_is_untouched_at_any_moment(chapter: 
         assert second == {"backendRefs": [{"name": "static", "port": 80}]}
 
 
-def test_what_is_rolled_back_leaves_the_traffic_first() -> None:
-    """The weight is the first write that leaves the process, before anything is said about it."""
-    rollback = next(chapter for chapter in CHAPTERS if chapter.name == "rollback 3")
-    writes = [r for r in rollback.end.requests if r.verb not in {"GET", "LIST", "WATCH"}]
+def first_write(name: str) -> Request:
+    """The first write of the operator in a chapter."""
+    requests = next(chapter for chapter in CHAPTERS if chapter.name == name).end.requests
+    return next(r for r in requests if r.verb not in {"GET", "LIST", "WATCH"})
 
-    first = writes[0]
-    rules = (first.body or {})["spec"]["rules"]
+
+def test_a_rollback_takes_the_weight_away_before_anything_is_said_about_it() -> None:
+    """It is the first write that leaves the process."""
+    write = first_write("rollback 3")
+
+    rules = (write.body or {})["spec"]["rules"]
     weights = {each["name"]: each.get("weight", 1) for each in rules[0]["backendRefs"]}
-    assert (first.verb, first.kind) == ("APPLY", HTTP_ROUTE)
-    assert sum(w for name, w in weights.items() if name != "greeter") == 0
-    assert weights["greeter"] > 0
+    assert (write.verb, write.kind) == ("APPLY", HTTP_ROUTE)
+    assert weights.pop("greeter") > 0
+    assert set(weights.values()) <= {0}
+
+
+def test_a_rollback_without_a_route_switches_the_service_first() -> None:
+    """To the pods of the old version alone."""
+    write = first_write("rollback without a route 3")
+
+    selector = (write.body or {})["spec"]["selector"]
+    assert (write.verb, write.kind, write.key.name) == ("APPLY", SERVICE, "greeter")
+    assert selector["agentherd.dev/revision"] == revision_of(agent().spec).hash

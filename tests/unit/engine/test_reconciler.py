@@ -11,7 +11,7 @@ import pytest
 from tests.twin import Rig, Twin, agent, raw_agent
 
 from agentherd.domain.errors import Conflict, Forbidden, Invalid, Unreachable
-from agentherd.domain.kinds import AGENT, REPLICA_SET, SERVICE, Key
+from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, SERVICE, Key
 from agentherd.domain.revision import revision_of
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.reconciler import (
@@ -308,3 +308,28 @@ async def test_the_deadline_of_a_deployment_is_kept_by_itself(rig: Rig, twin: Tw
 
     assert phase(twin) == "Error"
     assert ready(twin)["reason"] == "ProgressDeadlineExceeded"
+
+
+# Measurements
+
+
+async def test_both_sides_of_an_upgrade_are_measured_while_it_runs(rig: Rig, twin: Twin) -> None:
+    """And nobody's pods when it is over, or the Agent gone."""
+    policy = {"canary": {"steps": [{"weight": 50, "pause": {}}]}, "scaleDownDelaySeconds": 1}
+    twin.put(AGENT, raw_agent(replicas=2, metrics={}, upgradePolicy=policy))
+    await rig.until_quiet()
+    settled = rig.pods.followed[GREETER]
+
+    twin.edit(
+        AGENT, "greeter", {"spec": {"template": raw_agent(image="agent:2")["spec"]["template"]}}
+    )
+    await rig.until_quiet()
+    halfway = rig.pods.followed[GREETER]
+    pods = {raw["metadata"]["uid"] for raw in twin.all(POD)}
+    twin.remove(AGENT, "greeter")
+    rig.controllers.collect()
+    await rig.until_quiet()
+
+    assert settled == ()
+    assert {target.uid for target in halfway} == pods
+    assert rig.pods.followed[GREETER] == ()
