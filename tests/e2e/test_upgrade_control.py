@@ -183,6 +183,26 @@ def test_any_kept_revision_is_gone_back_to(shared_world: World) -> None:
     assert (after["spec"]["version"], after["spec"]["config"]) == ("1.0.0", {"greeting": "one"})
 
 
+def test_who_steers_what_others_have_followed_is_told_so(shared_world: World) -> None:
+    """It has no effect, which is said together with what would have one."""
+    world = shared_world
+    world.apply(quiet("followed"))
+    first = world.wait_until_ready("followed")["status"]["stableRevision"]
+    former = change(world, "followed", version="2.0.0")
+    world.wait_upgrade(former, "Succeeded")
+    world.wait_upgrade(change(world, "followed", version="3.0.0"), "Succeeded")
+    before = world.wait_until_ready("followed")["status"]["stableRevision"]
+
+    steer(world, former, rollback={"requested": True, "reason": "too late"})
+    found = world.wait_upgrade(former, "Succeeded")
+
+    told = (condition(found, "Progressing") or {})["message"]
+    assert "has no effect" in told
+    assert f"revision {first}, create an AgentUpgrade" in told
+    assert controls(found) == [("RollbackRequested", "attempt 1: too late")]
+    assert world.status("followed")["stableRevision"] == before
+
+
 def test_who_steers_with_another_client_is_named_by_it(begun: tuple[World, str, str]) -> None:
     """The field manager of the write is who did it, as far as the API server tells."""
     world, _, name = begun

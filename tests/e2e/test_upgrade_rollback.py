@@ -11,21 +11,24 @@ from tests.e2e.test_upgrade_words import (
     FAILS_SOON,
     NEVER_READY,
     PAUSE,
+    blue_green,
     canary,
     change,
     controls,
     phases,
     quiet,
     restart,
+    rolling,
     sizes,
     steer,
     step,
     upgrade,
     wait_at_step,
     wait_for_one_service,
+    wait_for_sizes,
     walked,
 )
-from tests.e2e.world import START, World, condition, identity
+from tests.e2e.world import START, World, condition, identity, revision
 
 HELD: Final = canary(step(50))
 IMPATIENT: Final = canary(step(50), progressDeadlineSeconds=10)
@@ -130,6 +133,25 @@ def test_g01_a_person_rolls_back_an_upgrade_that_has_succeeded(shared_world: Wor
     assert images == {PAUSE}
 
 
+@pytest.mark.row("G01")
+@pytest.mark.parametrize("strategy", ["preview", "surge"])
+def test_g01_every_strategy_is_gone_back_from(shared_world: World, strategy: str) -> None:
+    """From a preview that nobody uses, and from half of the pods that are replaced already."""
+    world = shared_world
+    policy = blue_green(pause={}) if strategy == "preview" else rolling(1)
+    world.apply(quiet(strategy, replicas=3, upgradePolicy=policy))
+    first = world.wait_until_ready(strategy)["status"]["stableRevision"]
+    name = change(world, strategy, version="2.0.0")
+    _wait_for_the_middle(world, strategy, first)
+
+    steer(world, name, rollback={"requested": True})
+    found = world.wait_upgrade(name, "RolledBack")
+
+    assert phases(found)[-2:] == ["RollingBack", "RolledBack"]
+    wait_for_sizes(world, strategy, {first: 3})
+    wait_for_one_service(world, strategy)
+
+
 @pytest.mark.row("G06")
 def test_g06_a_rollback_restores_exactly_what_was_there(shared_world: World) -> None:
     """Pods, template, Service, route with its weights, config and numbers are the same objects."""
@@ -217,6 +239,16 @@ def test_g07_an_operator_killed_at_the_trigger_goes_back_all_the_same(world: Wor
     assert [phase for phase, *_ in walked(found)].count("RollingBack") == 1
     _wait_for_sizes(world, "a", revisions=1)
     assert sizes(world, "a") == {first: 1}
+
+
+def _wait_for_the_middle(world: World, agent: str, old: str) -> None:
+    """Wait until a version has two pods beside those of the old one."""
+    world.wait_until_children(
+        agent,
+        "ReplicaSet",
+        lambda sets: any(revision(s) != old and s["spec"]["replicas"] > 1 for s in sets),
+        within=START,
+    )
 
 
 def _reason(seen: Object) -> str | None:
