@@ -9,8 +9,10 @@ import pytest
 from tests.e2e.cluster import Object, path
 from tests.e2e.served import PARENT, hostname
 from tests.e2e.test_upgrade_words import (
+    blue_green,
     canary,
     change,
+    instead,
     phases,
     quiet,
     sizes,
@@ -19,7 +21,7 @@ from tests.e2e.test_upgrade_words import (
     wait_at_step,
     wait_for_sizes,
 )
-from tests.e2e.world import AGENT_LABEL, START, World, is_ready, revision
+from tests.e2e.world import AGENT_LABEL, START, World, is_ready, observed, revision
 
 GATED: Final = canary(step(50))
 
@@ -181,6 +183,44 @@ def test_an_agent_loses_its_route_in_the_middle_of_an_upgrade(shared_world: Worl
     assert by_gateway == {old: 4, new: 2}
     assert "RollingBack" not in phases(found)
     wait_for_sizes(world, "offline", {new: 4})
+
+
+def test_a_policy_that_changes_is_for_the_next_upgrade(shared_world: World) -> None:
+    """What has begun is judged by what it began with."""
+    world = shared_world
+    world.apply(quiet("settled", upgradePolicy=canary(step(20), step(50))))
+    world.wait_until_ready("settled")
+    name = change(world, "settled", version="2.0.0")
+    wait_at_step(world, name, 1)
+
+    world.change("settled", upgradePolicy=instead(blue_green()))
+    world.wait_until("Agent", "settled", observed)
+    steer(world, name, promote={"step": 1})
+    second = wait_at_step(world, name, 2)
+    steer(world, name, promote={"full": True})
+    world.wait_upgrade(name, "Succeeded")
+    after = world.wait_upgrade(change(world, "settled", version="3.0.0"), "Succeeded")
+
+    assert (second["status"]["strategy"]["type"], second["status"]["weight"]) == ("Canary", 50)
+    assert after["status"]["strategy"]["type"] == "BlueGreen"
+
+
+def test_an_agent_in_maintenance_is_upgraded_all_the_same(shared_world: World) -> None:
+    """The upgrade keeps its steps, and the Agent stays in maintenance."""
+    world = shared_world
+    world.apply(quiet("tended", upgradePolicy=GATED))
+    world.wait_until_ready("tended")
+    name = change(world, "tended", version="2.0.0")
+    new = wait_at_step(world, name, 1)["status"]["toRevision"]
+
+    world.change("tended", operatingMode="Maintenance", operatingModeReason="cleaning")
+    world.wait_for_phase("tended", "Maintenance")
+    steer(world, name, promote={"step": 1})
+    world.wait_upgrade(name, "Succeeded")
+
+    wait_for_sizes(world, "tended", {new: 1})
+    found = world.wait_for_phase("tended", "Maintenance")
+    assert found["status"]["stableRevision"] == new
 
 
 def test_nothing_moves_while_an_agent_is_not_managed(shared_world: World) -> None:
