@@ -106,6 +106,7 @@ def under_load(
     ):
         progress.say(f"{scale.rate:g} requests a second for {scale.seconds:g} s")
         _let_pass(world, running, scale.pause / 2)
+        changed = time.time()
         upgrade = change(world, "a", config=fault)
         way.lead(world, upgrade, scale, running)
         killed = time.time()
@@ -120,9 +121,9 @@ def under_load(
         "phase": found["status"]["phase"],
         "rollback": found["status"].get("rollback"),
         "ended with": report.answers[-1].version,
-        "killed at": round(killed - report.answers[0].at, 3),
-        "history": _history(upgrades, since=report.answers[0].at),
-        **losses(report, since=report.answers[0].at),
+        "killed after": round(killed - changed, 3),
+        "history": _history(upgrades, since=changed),
+        **losses(report, since=changed),
         "requests": report.to_json(),
     }
 

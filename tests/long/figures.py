@@ -50,7 +50,10 @@ def of_canary(name: str, found: dict[str, Any], *, ended: str, phase: str) -> Ou
     """A canary under load: nothing lost, and it ended as it should."""
     right = found["phase"] == phase and found["ended with"] == ended
     sent = found["requests"]["sent"]
+    before = found["lost before the change"]
     line = f"{found['lost']} of {sent} requests lost, {found['phase']}"
+    if before:
+        line += f"; {before} were lost before the change, so this machine is too slow for the rate"
     return Outcome(name=name, line=line, kept=right and found["lost"] == 0, figures=found)
 
 

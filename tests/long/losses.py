@@ -12,10 +12,14 @@ NAMED: Final = 50
 
 
 def losses(report: Report, *, since: float) -> dict[str, Any]:
-    """How many were lost and which, with seconds `since` a time; those of the new version apart."""
+    """How many were lost and which, with seconds `since` the change; the new version's own apart.
+
+    What was lost before the change was lost to a machine that is too slow for so many requests.
+    """
     lost = report.failed_but_by(NEW)
     return {
         "lost": len(lost),
+        "lost before the change": sum(answer.ended < since for answer in lost),
         "failed by the new version": len(report.failed) - len(lost),
         "which": [
             {

@@ -24,7 +24,13 @@ def rollback(**more: Any) -> Rollback:
 
 
 def canary(**more: Any) -> dict[str, Any]:
-    plain = {"phase": "Succeeded", "ended with": "2.0.0", "lost": 0, "requests": {"sent": 60_000}}
+    plain = {
+        "phase": "Succeeded",
+        "ended with": "2.0.0",
+        "lost": 0,
+        "lost before the change": 0,
+        "requests": {"sent": 60_000},
+    }
     return {**plain, **more}
 
 
@@ -75,6 +81,15 @@ def test_a_canary_loses_nothing_and_ends_as_it_should(more: dict[str, Any], *, k
     outcome = of_canary("canary", canary(**more), ended="2.0.0", phase="Succeeded")
 
     assert outcome.kept is kept
+
+
+def test_what_was_lost_before_the_change_is_the_machines() -> None:
+    lost = canary(**{"lost": 7, "lost before the change": 7})
+
+    outcome = of_canary("canary", lost, ended="2.0.0", phase="Succeeded")
+
+    assert not outcome.kept
+    assert "too slow" in outcome.line
 
 
 def test_all_figures_are_written_with_what_the_machine_did(tmp_path: Path) -> None:
