@@ -29,6 +29,8 @@ PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "Deployment": ("/apis/apps/v1", "deployments"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
+    "Gateway": ("/apis/gateway.networking.k8s.io/v1", "gateways"),
+    "GatewayClass": ("/apis/gateway.networking.k8s.io/v1", "gatewayclasses"),
     "GRPCRoute": ("/apis/gateway.networking.k8s.io/v1", "grpcroutes"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
     "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),

@@ -70,7 +70,8 @@ def mirror_fault(
         return Fault(
             Reason.NOT_SUPPORTED,
             f"mirror: {percent} needs spec.traffic of the Agent with parentRefs and protocol HTTP, "
-            "because the operator has copies made in no other route; set it, or leave mirror out",
+            "because the operator has copies made in no other route; set it, or leave "
+            "mirror out of the upgrade's spec.strategy",
         )
     if not gateways.known:
         return Fault(Reason.WAITING_FOR_TRAFFIC, "Gateways have not been read yet")
@@ -78,7 +79,7 @@ def mirror_fault(
     for parent in traffic.parent_refs:
         gateway = Key(parent.namespace or agent.namespace, parent.name)
         if lack := _lack(gateways, gateway, feature):
-            remedy = "leave mirror out, or use a Gateway that can do it"
+            remedy = "leave it out of the upgrade's spec.strategy, or use a Gateway that can do it"
             return Fault(Reason.NOT_SUPPORTED, f"mirror: {percent}: {lack}; {remedy}")
     return None
 

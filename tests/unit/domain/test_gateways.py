@@ -79,7 +79,8 @@ def test_what_is_missing_is_named_with_what_to_do(gateways: SeenGateways, said: 
 
     assert found == Fault(
         Reason.NOT_SUPPORTED,
-        f"mirror: 100: {said}; leave mirror out, or use a Gateway that can do it",
+        f"mirror: 100: {said}; leave it out of the upgrade's spec.strategy, or use a Gateway that "
+        "can do it",
     )
 
 
