@@ -234,7 +234,7 @@ def _sizes(
 ) -> Mapping[str, int]:
     if stable is None:
         return first_sizes(target=choice.goal.hash, wanted=wanted, sets=seen.sets())
-    return upgrade_sizes(
+    sizes = upgrade_sizes(
         stable=stable,
         wanted=wanted,
         status=under_way.status if under_way else None,
@@ -243,6 +243,11 @@ def _sizes(
         sets=seen.sets(),
         now=now,
     )
+    if not choice.make:
+        return sizes
+    # Pods that are still warm are what the upgrade that is being made begins with.
+    warm = {view.revision: view.wanted for view in seen.sets()}.get(choice.goal.hash, 0)
+    return {**sizes, choice.goal.hash: min(warm, wanted)}
 
 
 def _kept(

@@ -27,7 +27,7 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import is_complete
 from agentherd.domain.strategy import Course, course
-from agentherd.domain.upgrade import Facts, Move, advance, begin
+from agentherd.domain.upgrade import PATIENCE, Facts, Move, advance, begin
 from agentherd.domain.views import ReplicaSetView
 
 _ABOUT_THE_OBJECT = frozenset(
@@ -147,9 +147,17 @@ def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | 
             return status.to_revision
     if status.phase is UpgradePhase.ROLLING_BACK and stable == status.to_revision:
         before = status.from_revision
-        if before and old is not None and is_complete(sets.get(before), facts.wanted):
+        if before and old is not None and _can_serve(sets.get(before), facts):
             return before
     return stable
+
+
+def _can_serve(view: ReplicaSetView | None, facts: Facts) -> bool:
+    """Whether the version that is gone back to takes over, with all its pods or those it has."""
+    if is_complete(view, facts.wanted):
+        return True
+    waited = facts.status.rollback is not None and facts.now >= facts.status.rollback.at + PATIENCE
+    return waited and view is not None and view.available > 0
 
 
 def _course(

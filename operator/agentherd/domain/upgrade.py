@@ -31,6 +31,10 @@ from agentherd.domain.strategy import Course, CourseStep, canary_size
 
 OPERATOR: Final = "agentherd"
 
+PATIENCE: Final = timedelta(seconds=10)
+"""How long one that is undone after it had taken over waits for all pods of the old version, before
+those that are there take its place: one pod that never gets ready must not keep users away."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -156,7 +160,10 @@ def rolling_back(facts: Facts) -> Move | None:
     taken = facts.promoted and status.from_revision != status.to_revision
     if taken or not facts.shifted or not facts.stable:
         waiting = "for pods of the old version" if taken or not facts.stable else "for routes"
-        return _stay(facts, Reason.ROLLING_BACK, f"{what}; waits {waiting}", weight=0)
+        told = f"{what}; waits {waiting}"
+        patient_until = status.rollback.at + PATIENCE
+        again = patient_until if taken and facts.now < patient_until else None
+        return _stay(facts, Reason.ROLLING_BACK, told, wake_at=again, weight=0)
     seconds = int((facts.now - status.rollback.at).total_seconds())
     record = status.rollback.model_copy(
         update={"finished_at": facts.now, "duration_seconds": max(0, seconds)}

@@ -363,6 +363,24 @@ def test_a_changed_spec_gets_an_upgrade_and_nothing_else() -> None:
     )
 
 
+def test_pods_that_are_still_warm_are_not_drained_by_the_change_that_goes_back_to_them() -> None:
+    """The upgrade that is being made begins with them."""
+    back = changed(SETTLED, config={"a": "2"})
+    warm = set_view(revision_of(back.agent.spec).hash)
+    pod = pod_view(warm.revision)
+    seen = replace(
+        back,
+        replica_sets={**back.replica_sets, warm.name: warm},
+        pods={**back.pods, pod.name: pod},
+    )
+
+    plan = decide(seen, NOON)
+
+    touched = [i.name for i in plan.intents if isinstance(i, Scale | Merge)]
+    assert [i.kind for i in plan.intents if isinstance(i, Create)] == [AGENT_UPGRADE]
+    assert touched == []
+
+
 def test_an_upgrade_that_could_not_be_made_is_made_later() -> None:
     """Until then its spec counts as new; else the change would be forgotten."""
     seen = changed(SETTLED, image="agent:2")

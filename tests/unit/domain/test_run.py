@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
 from agentherd.domain.run import Run, fault_of, is_made_of, mirrored, run, weight_seen
+from agentherd.domain.upgrade import PATIENCE
 
 HEALTH = {"http": {"port": 8080}, "failureThreshold": 2}
 BEFORE = agent(image="agent:1", replicas=2, version="1.0.0", health=HEALTH)
@@ -81,6 +82,7 @@ def went(
     obstacle: Fault | None = None,
     shifted: bool = False,
     refusal: Failure | None = None,
+    now: datetime = NOON,
 ) -> Run | None:
     return run(
         seen,
@@ -90,7 +92,7 @@ def went(
         shifted=shifted,
         refusal=refusal,
         settle=timedelta(seconds=2),
-        now=NOON,
+        now=now,
     )
 
 
@@ -412,6 +414,26 @@ def test_the_old_version_is_stable_again_when_all_its_pods_are_there(
     result = found(seen_with(one, stable=NEW.hash, **fields), old=old)
 
     assert result.serving == (OLD.hash if back else NEW.hash)
+
+
+@pytest.mark.parametrize(
+    ("available", "seconds", "back"),
+    [(1, 9, False), (1, 10, True), (0, 3600, False)],
+    ids=["still waited for", "waited for long enough", "none at all"],
+)
+def test_one_old_pod_that_never_gets_ready_keeps_nobody_at_the_new_version(
+    available: int, seconds: int, back: bool
+) -> None:
+    """After ten seconds those that are there take over; that does not make it turn in circles."""
+    one = begun("RollingBack", status={"rollback": ROLLBACK})
+    there = sets(old={"available": available})
+    now = NOON + timedelta(seconds=seconds)
+
+    result = found(seen_with(one, stable=NEW.hash, replica_sets=there), now=now)
+
+    assert result.serving == (OLD.hash if back else NEW.hash)
+    if not back:
+        assert result.move.wake_at == (NOON + PATIENCE if seconds < 10 else None)
 
 
 def test_what_was_never_promoted_needs_no_way_back() -> None:
