@@ -84,7 +84,8 @@ def kubelet(layout: Layout) -> dict[str, Any]:
         "podCIDR": POD_NETWORK,
         "kubeAPIQPS": CLIENT_RATE,
         "kubeAPIBurst": CLIENT_BURST,
-        "eventRecordQPS": 0,
+        "eventRecordQPS": CLIENT_RATE,
+        "eventBurst": CLIENT_BURST,
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {
