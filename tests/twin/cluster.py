@@ -402,8 +402,8 @@ def _payload(raw: Mapping[str, Any]) -> Raw:
 
 
 def key_of(raw: Mapping[str, Any]) -> Key:
-    """The address of an object."""
-    return Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
+    """The address of an object; one of the whole cluster has no namespace."""
+    return Key(raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
 
 
 Selection = tuple[str | None, str, str]

@@ -23,6 +23,7 @@ from agentherd.domain.errors import TransientError
 from agentherd.domain.kinds import (
     AGENT,
     CHILD_KINDS,
+    GATEWAY_KINDS,
     KUBELET_EVENT,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -111,6 +112,8 @@ class Rig:
     def feed(self) -> None:
         """Take in what has changed: at first by a list, then as a watch would tell it."""
         version = self.twin.version
+        for kind in GATEWAY_KINDS:
+            self.store.gateways.replace(kind, self.twin.all(kind), version, None)
         if self._seen is None:
             for kind in CHILD_KINDS:
                 mine = [raw for raw in self.twin.all(kind) if _ours(raw["metadata"])]

@@ -13,6 +13,8 @@ from agentherd.domain.kinds import (
     AGENT,
     AGENT_UPGRADE,
     CHILD_KINDS,
+    GATEWAY,
+    GATEWAY_CLASS,
     HTTP_ROUTE,
     ROUTE_KINDS,
     SERVICE,
@@ -60,6 +62,17 @@ def asked(twin: Twin) -> None:
     twin.put(AGENT_UPGRADE, raw_upgrade("by-hand", to=to, strategy=HALF))
 
 
+def mirrored(twin: Twin) -> None:
+    """An Agent that has copies made, and a Gateway that can do it."""
+    gate = {"metadata": {"name": "gate", "namespace": "default"}, "spec": {"gatewayClassName": "c"}}
+    features = [{"name": "HTTPRouteRequestPercentageMirror"}]
+    twin.put(GATEWAY_CLASS, {"metadata": {"name": "c"}, "status": {"supportedFeatures": features}})
+    twin.put(GATEWAY, gate)
+    steps = [{"weight": 0, "mirror": 50, "pause": {"seconds": 2}}, {"weight": 50}]
+    policy = {"canary": {"steps": steps}} | QUICK
+    twin.put(AGENT, raw_agent(replicas=2, upgradePolicy=policy, **OWN))
+
+
 HALFWAY = (created(upgradePolicy=HALF, **OWN), changed(image="agent:2"))
 
 LIVES: dict[str, tuple[Happening, ...]] = {
@@ -75,6 +88,7 @@ LIVES: dict[str, tuple[Happening, ...]] = {
     ),
     "own route": (created(upgradePolicy=STEPS, **OWN), changed(image="agent:2")),
     "shared route": (Happening(act=routed), changed(image="agent:2")),
+    "copies": (Happening(act=mirrored), changed(image="agent:2")),
     "rollback": (*HALFWAY, Happening(sick=SICK)),
     "rollback without a route": (
         created(upgradePolicy=HALF),
@@ -95,6 +109,7 @@ LIVES: dict[str, tuple[Happening, ...]] = {
 """Every kind of write occurs: create, promote, forget, scale, reload, stop, start, delete."""
 
 ALIKE = {
+    "copies 1",
     "rollback 1",
     "rollback without a route 1",
     "rollback without a route 2",
@@ -205,6 +220,21 @@ def test_what_others_have_in_a_shared_route_is_untouched_at_any_moment(chapter: 
 
         assert theirs[0]["weight"] * 10 == total
         assert second == {"backendRefs": [{"name": "static", "port": 80}]}
+
+
+def test_copies_are_made_at_their_step_only() -> None:
+    """The route gets the filter once, before the weight, and loses it before the next one."""
+    end = next(chapter for chapter in CHAPTERS if chapter.name == "copies 2").end
+    written = [
+        (request.body or {})["spec"]["rules"][0]
+        for request in end.requests
+        if (request.verb, request.kind) == ("APPLY", HTTP_ROUTE)
+    ]
+    copied = ["filters" in rule for rule in written]
+    weights = [rule["backendRefs"][-1].get("weight", 1) for rule in written]
+
+    assert copied == [True, False, False, False]
+    assert weights == [0, 0, 50, 1]
 
 
 def first_write(name: str) -> Request:
