@@ -28,6 +28,11 @@ BURST: Final = 25
 REFILL: Final = timedelta(minutes=5)
 REMEMBERED: Final = 4096
 
+NAME_SIZE: Final = 253
+NOTE_BYTES: Final = 1024
+INSTANCE_BYTES: Final = 128
+"""What the API server takes of an Event; it counts bytes, and refuses what is longer."""
+
 
 @dataclass(slots=True)
 class _Series:
@@ -75,7 +80,7 @@ class Recorder:
             _trim(self._budgets)
             if not budget.take(now):
                 return
-            name = f"{target.name}.{digest([target.uid, emit.reason, emit.at.isoformat()])}"
+            name = _name(emit)
             self._series[target.uid, emit.reason] = _Series(name, 1, now)
             _trim(self._series)
             await self._gateway.create(EVENT, self._event(namespace, emit, name))
@@ -100,9 +105,9 @@ class Recorder:
             "type": "Warning" if emit.warning else "Normal",
             "reason": emit.reason.value,
             "action": "Reconcile",
-            "note": emit.message[:1024],
+            "note": _cut(emit.message, NOTE_BYTES),
             "reportingController": CONTROLLER,
-            "reportingInstance": self._identity[:128],
+            "reportingInstance": _cut(self._identity, INSTANCE_BYTES),
             "regarding": {
                 "apiVersion": target.kind.api_version,
                 "kind": target.kind.name,
@@ -111,6 +116,18 @@ class Recorder:
                 "uid": target.uid,
             },
         }
+
+
+def _name(emit: Emit) -> str:
+    """A name for each thing told; the end of a long one of the object has no room in it."""
+    target = emit.target
+    unique = digest([target.uid, emit.reason, emit.at.isoformat()])
+    return f"{target.name[: NAME_SIZE - 1 - len(unique)].rstrip('.-')}.{unique}"
+
+
+def _cut(text: str, size: int) -> str:
+    """The beginning of a text that has no more than `size` bytes, without half a character."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def _trim(memory: OrderedDict[Any, Any]) -> None:

@@ -54,6 +54,31 @@ async def test_an_event_is_about_the_agent(twin: Twin, recorder: Recorder) -> No
     assert event["eventTime"] == "2026-11-21T12:00:00.000000Z"
 
 
+@pytest.mark.parametrize("character", ["x", "ä", "語", "🤖"])
+async def test_a_message_of_any_language_is_cut_where_the_server_would_refuse_it(
+    twin: Twin, recorder: Recorder, character: str
+) -> None:
+    """It counts bytes; what is cut are whole characters."""
+    await recorder.record("default", news(message="m" + character * 2000))
+
+    (event,) = twin.all(EVENT)
+    size = len(event["note"].encode())
+    assert 1024 - len(character.encode()) < size <= 1024
+    assert set(event["note"]) == {"m", character}
+
+
+async def test_an_object_with_a_long_name_has_events(twin: Twin, recorder: Recorder) -> None:
+    """Its name has 253 characters, and that of the Event may not have more."""
+    long = Identity(kind=AGENT, name="a" * 241 + "." + "b" * 11, uid="uid-of-long")
+
+    await recorder.record("default", news(target=long))
+
+    (event,) = twin.all(EVENT)
+    first, digest = event["metadata"]["name"].rsplit(".", 1)
+    assert (first, len(digest)) == ("a" * 241, 10)
+    assert event["regarding"]["name"] == long.name
+
+
 async def test_the_same_thing_told_again_is_counted(
     twin: Twin, recorder: Recorder, clock: Clock
 ) -> None:
