@@ -41,6 +41,10 @@ class DrainingPod(Protocol):
         """Whether it could get requests if it were in traffic."""
 
     @property
+    def admitted(self) -> bool:
+        """Whether requests are sent to it even while it is unready."""
+
+    @property
     def deleting(self) -> bool:
         """Whether it is on its way out already."""
 
@@ -110,7 +114,7 @@ class _Judge:
 
     def may_go(self, pod: DrainingPod) -> bool:
         """Whether nothing is lost with it, or it has had its time."""
-        if not pod.ready:
+        if not pod.ready and not pod.admitted:
             return True
         since = self.mark(pod)
         if since is None:
@@ -121,6 +125,9 @@ class _Judge:
         if not self.reports:
             return self.now >= settled
         reading = self.readings.get(pod.uid)
+        if not pod.ready:
+            # It may well tell nothing any more, and then it is not waited for.
+            return self.now >= settled and not (reading and reading.in_flight)
         return (
             reading is not None
             and reading.at >= settled
@@ -133,7 +140,10 @@ class _Judge:
         since = self.mark(pod)
         if since is None:
             return None
-        return since + self.settle + (self.timeout if self.reports else timedelta())
+        settled = since + self.settle
+        if not self.reports or (not pod.ready and self.now < settled):
+            return settled
+        return settled + self.timeout
 
     def order(self, pod: DrainingPod) -> tuple[bool, bool, datetime, str, str]:
         """Who goes first: the unready, then the longest marked, then by name."""
@@ -186,7 +196,12 @@ def _certain(
     released = [pod for pod in alive if pod.released]
     if any(pod.uid not in going for pod in released):
         return 0
-    return len(released) if len(going) < len(excess) else len(excess)
+    if len(going) == len(excess):
+        return len(excess)
+    if any(not pod.ready and pod.uid not in going for pod in excess):
+        # That one would be taken before any that is ready.
+        released = [pod for pod in released if not pod.ready]
+    return len(released)
 
 
 def _marks(

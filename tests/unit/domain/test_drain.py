@@ -22,6 +22,7 @@ TIMEOUT = timedelta(seconds=60)
 class Pod:
     name: str
     ready: bool = True
+    admitted: bool = False
     deleting: bool = False
     finished: bool = False
     in_traffic: bool = True
@@ -137,6 +138,43 @@ def test_an_unready_pod_goes_first_and_at_once() -> None:
 def test_a_marked_pod_that_is_unready_goes() -> None:
     """Metrics of a pod that does not work are not waited for."""
     assert shrunk(draining("a", 1, ready=False), Pod(name="b"), size=1).size == 1
+
+
+def failing(name: str, seconds: float | None = None, *, released: bool = False) -> Pod:
+    """An unready pod of a new version, to which requests go until the Gateway has followed."""
+    if seconds is None:
+        return Pod(name=name, ready=False, admitted=True)
+    return replace(draining(name, seconds, ready=False, released=released), admitted=True)
+
+
+def test_an_unready_pod_to_which_requests_still_go_is_taken_out_of_traffic_first() -> None:
+    """Stopped at once, it would leave those unanswered that are on their way to it."""
+    before = shrunk(failing("a"), failing("b"), size=0)
+    during = shrunk(failing("a", 1), failing("b", 1), size=0)
+    after = shrunk(failing("a", 2), failing("b", 2), size=0)
+
+    assert (before.size, set(before.mark)) == (2, {"uid-a", "uid-b"})
+    assert (during.size, during.wake_at) == (2, ago(1) + SETTLE)
+    assert after.size == 0
+
+
+def test_what_an_unready_pod_has_begun_is_waited_for_if_it_tells() -> None:
+    """Not longer than for any other; one that tells nothing any more is not waited for."""
+    works = {"a": reading(1)}
+
+    assert shrunk(failing("a", 30), size=0, readings=works).size == 1
+    assert shrunk(failing("a", 62), size=0, readings=works).size == 0
+    assert shrunk(failing("a", 30), size=0).size == 0
+
+
+def test_an_unready_pod_that_has_to_stay_is_not_taken_for_a_ready_one() -> None:
+    """The ReplicaSet would remove it first, however much cheaper the other is."""
+    done = draining("b", 30, released=True)
+    readings = {"a": reading(1), "b": reading(0)}
+
+    found = shrunk(failing("a", 30), done, Pod(name="c"), size=1, readings=readings)
+
+    assert found.size == 3
 
 
 def test_no_pod_is_marked_where_all_go_at_once() -> None:
@@ -271,6 +309,7 @@ def some_pods(draw: st.DrawFn) -> list[Pod]:
         Pod(
             name=name,
             ready=draw(st.booleans()),
+            admitted=draw(st.booleans()),
             deleting=draw(st.booleans()),
             finished=draw(st.booleans()),
             in_traffic=draw(st.booleans()),
