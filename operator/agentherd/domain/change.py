@@ -168,6 +168,12 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
         return unsupported
     if upgrade.spec.rollback is not None and upgrade.spec.rollback.requested:
         return Objection(Reason.ROLLBACK_REQUESTED, "a rollback is requested before it has begun")
+    if each.circle:
+        return Objection(
+            Reason.DEPENDENCY_CYCLE,
+            f"{' → '.join((*each.circle, each.circle[0]))}: each of them waits for the next; "
+            "take one out of spec.dependsOn",
+        )
     missing = [name for name, phase in each.needs.items() if phase != UpgradePhase.SUCCEEDED]
     if missing:
         return Objection(

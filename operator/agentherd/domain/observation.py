@@ -30,13 +30,15 @@ class SeenUpgrade:
     """An AgentUpgrade, who wrote it last, and those it waits for.
 
     `unreadable` says what this version of the operator does not understand of it, `needs` the
-    phases of the upgrades it depends on, by name; None for one that does not exist.
+    phases of the upgrades it depends on, by name; None for one that does not exist. `circle` are
+    the names by way of which it waits for itself.
     """
 
     upgrade: AgentUpgrade
     writer: str = ""
     unreadable: str = ""
     needs: Mapping[str, str | None] = field(default_factory=dict)
+    circle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,6 +186,7 @@ _ENDED_BY: Final = {
 }
 _STUCK: Final = frozenset(
     {
+        Reason.DEPENDENCY_CYCLE,
         Reason.DOWNGRADE,
         Reason.INVALID_TEMPLATE,
         Reason.NOT_SUPPORTED,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from agentherd.api import Agent, AgentUpgrade
+from agentherd.domain.dependencies import circle_of_upgrades
 from agentherd.domain.faults import mount_fault
 from agentherd.domain.kinds import (
     AGENT,
@@ -99,15 +100,19 @@ def agent_observer(
 
 
 def _upgrades(store: Store, key: Key) -> Mapping[str, SeenUpgrade]:
+    def find(name: str) -> AgentUpgrade | None:
+        return store.upgrade(Key(key.namespace, name))
+
     found = {}
     for name, record in store.upgrades(key).items():
         upgrade = cast("AgentUpgrade", record.subject)
-        needed = {n: store.upgrade(Key(key.namespace, n)) for n in upgrade.spec.depends_on}
+        needed = {n: find(n) for n in upgrade.spec.depends_on}
         found[name] = SeenUpgrade(
             upgrade=upgrade,
             writer=record.writer,
             unreadable=record.unreadable,
             needs={n: one.status.phase if one else None for n, one in needed.items()},
+            circle=circle_of_upgrades(name, find),
         )
     return found
 

@@ -432,6 +432,7 @@ BAD_TEMPLATE = {"spec": {"containers": None}}
         ({"seen": {"needs": {"a": "Promoting"}}}, Reason.WAITING_FOR_DEPENDENCIES, True),
         ({"seen": {"needs": {"a": None}}}, Reason.WAITING_FOR_DEPENDENCIES, True),
         ({"seen": {"needs": {"a": "RolledBack"}}}, Reason.WAITING_FOR_DEPENDENCIES, True),
+        ({"seen": {"needs": {"a": None}, "circle": ("mine", "a")}}, Reason.DEPENDENCY_CYCLE, False),
         ({"paused": True}, Reason.PAUSED, True),
     ],
 )
@@ -451,6 +452,14 @@ def test_all_that_is_waited_for_is_named() -> None:
 
     assert found is not None
     assert found.message == "waits until a, b has succeeded"
+
+
+def test_a_circle_is_told_by_the_names_of_all_in_it() -> None:
+    """Any of them may be the one to change."""
+    found = objected(seen={"needs": {"a": "Pending"}, "circle": ("mine", "a", "b")})
+
+    assert found is not None
+    assert found.message.startswith("mine → a → b → mine: ")
 
 
 @pytest.mark.parametrize(

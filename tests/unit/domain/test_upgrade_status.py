@@ -103,6 +103,7 @@ def test_an_end_keeps_its_words() -> None:
     ("reason", "stalled"),
     [
         (Reason.DOWNGRADE, True),
+        (Reason.DEPENDENCY_CYCLE, True),
         (Reason.INVALID_TEMPLATE, True),
         (Reason.NOT_UNDERSTOOD, True),
         (Reason.REVISION_NOT_FOUND, True),

@@ -273,3 +273,33 @@ def owners_of_routes(twin: Twin) -> set[str]:
         for raw in twin.all(AGENT)
         if "parentRefs" in raw["spec"].get("traffic", {})
     }
+
+
+async def test_upgrades_that_wait_for_each_other_say_so_until_one_lets_go() -> None:
+    """All of them do, although none of their own Agents has changed."""
+    twin = Twin(loop_clock)
+    change = {"image": "agent:2"}
+    follows = dict(zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True))
+
+    async with running(twin, Controllers(twin)):
+        for name, needed in follows.items():
+            twin.put(AGENT, raw_agent(name, upgradePolicy={"type": "BlueGreen"}))
+            target = {"targetRef": {"name": name}}
+            upgrade = raw_upgrade(f"to-{name}", **target, to=change, dependsOn=[f"to-{needed}"])
+            twin.put(AGENT_UPGRADE, upgrade)
+        await asyncio.sleep(60)
+        told = reasons(twin)
+        twin.edit(AGENT_UPGRADE, "to-b", {"spec": {"dependsOn": []}})
+        await asyncio.sleep(60)
+
+    assert told == {f"to-{name}": ("Pending", "DependencyCycle") for name in NAMES}
+    assert reasons(twin) == {f"to-{name}": ("Succeeded", "UpgradeSucceeded") for name in NAMES}
+
+
+def reasons(twin: Twin) -> dict[str, tuple[str, str]]:
+    """The phase of each upgrade, and the reason for it."""
+    found = {}
+    for raw in twin.all(AGENT_UPGRADE):
+        conditions = {c["type"]: c["reason"] for c in raw["status"]["conditions"]}
+        found[raw["metadata"]["name"]] = (raw["status"]["phase"], conditions["Progressing"])
+    return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.twin import NOON, raw_agent
+from tests.twin import NOON, raw_agent, raw_upgrade
 from tests.twin.rig import Pods
 
-from agentherd.domain.kinds import AGENT, KUBELET_EVENT, POD, Key
+from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, KUBELET_EVENT, POD, Key
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.reasons import Reason
 from agentherd.engine.mounts import MountFailures
@@ -74,6 +74,26 @@ def test_what_a_dependency_needs_is_found_through_all_of_them(
 
     assert seen is not None
     assert seen.dependencies[0].needs == {"a", "b", "greeter", "nobody"}
+
+
+def test_upgrades_of_several_agents_that_wait_for_each_other_are_a_circle(
+    store: Store, observe: ObserveAgent
+) -> None:
+    """All of a namespace are looked at, and none of another."""
+    elsewhere = {"namespace": "elsewhere"}
+    store.put_subject(AGENT, raw_agent())
+    store.put_subject(AGENT_UPGRADE, raw_upgrade("a", dependsOn=["b"]))
+    store.put_subject(AGENT_UPGRADE, raw_upgrade("c", dependsOn=["d"]))
+    for upgrade in (
+        raw_upgrade("b", targetRef={"name": "writer"}, dependsOn=["a"]),
+        raw_upgrade("d", metadata=elsewhere, dependsOn=["c"]),
+    ):
+        store.put_subject(AGENT_UPGRADE, upgrade)
+
+    seen = observe(GREETER, {})
+
+    assert seen is not None
+    assert {n: each.circle for n, each in seen.upgrades.items()} == {"a": ("a", "b"), "c": ()}
 
 
 def test_a_refusal_of_an_earlier_spec_does_not_count(store: Store, observe: ObserveAgent) -> None:
