@@ -1,13 +1,16 @@
 """What is wrong with a pod, in the words a person needs.
 
 The kubelet's and the scheduler's own reasons are kept in the message; the reason is one of ours,
-so that a fleet can be counted by it. A pod that is merely starting has no fault.
+so that a fleet can be counted by it. A pod that is merely starting has no fault. What is over is
+told apart from what is: a crash of long ago says nothing about an Agent that runs well, and much
+about a version that is being tried, whoever was looking at the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 from agentherd.domain.reasons import Reason
@@ -25,16 +28,42 @@ _WAITING: Final[Mapping[str, Reason]] = {
 }
 
 
+_NOBODY_KNOWS: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""How the kubelet calls the end of a container that it did not see, as when its node restarted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, and its explanation for people."""
+    """One thing that is wrong, and its explanation for people.
+
+    `at` is when it began, as far as that is told; two faults that differ in it alone are the same.
+    """
 
     reason: Reason
     message: str
+    at: datetime | None = field(default=None, compare=False)
 
 
 def pod_fault(pod: Mapping[str, Any]) -> Fault | None:
     """The first fault of a pod as the API server gives it, or None while it does well."""
+    fault = _fault(pod)
+    if fault is None or fault.at is not None:
+        return fault
+    return replace(fault, at=_time(pod["metadata"].get("creationTimestamp")))
+
+
+def last_crash(pod: Mapping[str, Any]) -> Fault | None:
+    """The latest crash of a container that has been started again, whatever it does now.
+
+    Init containers may fail until what they wait for is there; those that run beside the others
+    are like them.
+    """
+    name = pod["metadata"]["name"]
+    crashes = (_past_crash(name, container) for container in _lasting(pod))
+    return max((c for c in crashes if c is not None), key=_moment, default=None)
+
+
+def _fault(pod: Mapping[str, Any]) -> Fault | None:
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
     for container in _containers(status):
@@ -76,6 +105,33 @@ def _containers(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     yield from status.get("containerStatuses", ())
 
 
+def _lasting(pod: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """The containers that are to run as long as the pod."""
+    inits = pod.get("spec", {}).get("initContainers", ())
+    beside = {each["name"] for each in inits if each.get("restartPolicy") == "Always"}
+    status = pod.get("status", {})
+    yield from (c for c in status.get("initContainerStatuses", ()) if c["name"] in beside)
+    yield from status.get("containerStatuses", ())
+
+
+def _past_crash(pod: str, container: Mapping[str, Any]) -> Fault | None:
+    last = container.get("lastState", {}).get("terminated")
+    restarts = container.get("restartCount", 0)
+    if not last or not restarts or last.get("exitCode", 0) == 0:
+        return None
+    if last.get("reason") in _NOBODY_KNOWS:
+        return None
+    return _exit_fault(f"pod {pod}, container {container['name']}", last, restarts=restarts)
+
+
+def _moment(fault: Fault) -> float:
+    return fault.at.timestamp() if fault.at is not None else 0
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
 def _container_fault(pod: str, container: Mapping[str, Any]) -> Fault | None:
     state = container.get("state", {})
     where = f"pod {pod}, container {container['name']}"
@@ -95,15 +151,17 @@ def _container_fault(pod: str, container: Mapping[str, Any]) -> Fault | None:
 
 def _exit_fault(where: str, terminated: Mapping[str, Any], *, restarts: int) -> Fault:
     times = f", {restarts} restarts" if restarts else ""
+    at = _time(terminated.get("finishedAt"))
     if terminated.get("reason") == "OOMKilled":
         return Fault(
             Reason.OUT_OF_MEMORY,
             f"{where} was killed because it used more memory than its limit{times}",
+            at,
         )
     code = terminated.get("exitCode")
     last_words = terminated.get("message", "").strip()
     said = f": {last_words}" if last_words else ""
-    return Fault(Reason.CRASHING, f"{where} exited with code {code}{times}{said}")
+    return Fault(Reason.CRASHING, f"{where} exited with code {code}{times}{said}", at)
 
 
 def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
@@ -131,5 +189,6 @@ def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
                 Reason.PROBES_FAIL,
                 f"pod {pod}, container {container['name']} was ready and now fails its "
                 "readiness probe",
+                _time(ready.get("lastTransitionTime")),
             )
     return None

@@ -194,7 +194,7 @@ def _facts(
         stable=_available(sets.get(stable or "")),
         by_gateway=seen.agent.spec.traffic is not None,
         settle=settle,
-        fault=fault_of(seen, goal.hash) or _unhealthy(seen, goal),
+        fault=fault_of(seen, goal.hash) or _crash(seen, goal, status) or _unhealthy(seen, goal),
         refusal=refusal,
         promoted=stable == goal.hash,
         shifted=shifted,
@@ -217,6 +217,19 @@ def fault_of(seen: AgentObservation, revision: str) -> Fault | None:
     for pod in seen.pods_of(revision):
         if pod.fault is not None and not pod.deleting and not pod.finished:
             return pod.fault
+    return None
+
+
+def _crash(seen: AgentObservation, goal: Revision, status: AgentUpgradeStatus) -> Fault | None:
+    """The first crash of the new version in this attempt, also when it runs again by now.
+
+    The kubelet keeps it in the pod, so it counts the same for a process that was away meanwhile.
+    """
+    for pod in seen.pods_of(goal.hash):
+        if pod.crash is None or pod.deleting or pod.finished:
+            continue
+        if status.started_at and pod.crash.at and pod.crash.at >= status.started_at:
+            return pod.crash
     return None
 
 

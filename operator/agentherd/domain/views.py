@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from zlib import compress, decompress
 
 from agentherd.domain.drain import RELEASED_COST
-from agentherd.domain.faults import Fault, is_creating, pod_fault
+from agentherd.domain.faults import Fault, is_creating, last_crash, pod_fault
 from agentherd.domain.kinds import (
     ADMITTED,
     ADMITTED_LABEL,
@@ -134,6 +134,7 @@ class PodView(Child):
     """A pod: whether its containers are still being created, whether it is ready, what is wrong.
 
     A `finished` pod has ended and stays as a record; one that is being deleted will be gone soon.
+    `crash` is the latest one that is over: the container has been started again.
     One that is `draining_since` a time is out of traffic and finishes what it has begun.
     """
 
@@ -144,6 +145,7 @@ class PodView(Child):
     created: str
     config: str
     fault: Fault | None
+    crash: Fault | None = None
     ip: str = ""
     in_traffic: bool = True
     admitted: bool = False
@@ -165,6 +167,7 @@ class PodView(Child):
             created=raw["metadata"].get("creationTimestamp", ""),
             config=annotations.get(CONFIG_ANNOTATION, ""),
             fault=pod_fault(raw),
+            crash=last_crash(raw),
             ip=raw.get("status", {}).get("podIP", ""),
             in_traffic=_label(raw, TRAFFIC_LABEL) == TRAFFIC_ON,
             admitted=_label(raw, ADMITTED_LABEL) == ADMITTED,
@@ -175,7 +178,7 @@ class PodView(Child):
     @property
     def reported(self) -> tuple[object, ...]:
         """What the kubelet and the scheduler say."""
-        return (self.deleting, self.ready, self.fault)
+        return (self.deleting, self.ready, self.fault, self.crash)
 
 
 def last_writer(raw: Raw) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from agentherd.domain.faults import check_fault, pod_fault
+from agentherd.domain.faults import check_fault, last_crash, pod_fault
 from agentherd.domain.reasons import Reason
 
 
@@ -196,3 +197,128 @@ def test_conditions_that_are_told_late_are_no_failing_probe() -> None:
     status = {"conditions": conditions, "containerStatuses": [container]}
 
     assert pod_fault({"metadata": {"name": "p"}, "status": status}) is None
+
+
+# What is over
+
+
+def crashed(at: str = "2026-01-01T12:00:00Z", **ended: Any) -> dict[str, Any]:
+    """A container that runs again since it ended so."""
+    last = {"exitCode": 1, "reason": "Error", "finishedAt": at} | ended
+    return container({"running": {}}, ready=True, restartCount=1, lastState={"terminated": last})
+
+
+def test_a_crash_that_is_over_is_no_fault_and_is_not_forgotten() -> None:
+    """The kubelet has started the container again; how it ended stays in the pod."""
+    seen = pod(containerStatuses=[crashed(exitCode=3, message="no model")])
+
+    crash = last_crash(seen)
+
+    assert pod_fault(seen) is None
+    assert crash is not None
+    assert crash.reason is Reason.CRASHING
+    assert crash.at == datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert crash.message == (
+        "pod greeter-1-x, container agent exited with code 3, 1 restarts: no model"
+    )
+
+
+def test_a_container_that_was_killed_for_its_memory_still_says_so() -> None:
+    """Its limit has to change, also when it runs again."""
+    crash = last_crash(pod(containerStatuses=[crashed(exitCode=137, reason="OOMKilled")]))
+
+    assert crash is not None
+    assert crash.reason is Reason.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        container({"running": {}}),
+        container({"running": {}}, restartCount=1),
+        crashed(exitCode=0, reason="Completed"),
+        crashed() | {"restartCount": 0},
+        crashed(exitCode=255, reason="Unknown"),
+        crashed(exitCode=137, reason="ContainerStatusUnknown"),
+    ],
+    ids=["never", "nothing told", "by itself", "not restarted", "node restarted", "lost"],
+)
+def test_what_is_no_crash_is_none_afterwards(status: dict[str, Any]) -> None:
+    """Neither an end without an error, nor one that nobody saw."""
+    assert last_crash(pod(containerStatuses=[status])) is None
+
+
+def test_the_latest_of_several_crashes_counts() -> None:
+    """An attempt may have begun between two of them."""
+    early, late = "2026-01-01T12:00:00Z", "2026-01-01T13:00:00Z"
+    states = [crashed(early) | {"name": "a"}, crashed(late) | {"name": "b"}, crashed(early)]
+
+    crash = last_crash(pod(containerStatuses=states))
+
+    assert crash is not None
+    assert "container b" in crash.message
+
+
+@pytest.mark.parametrize(("policy", "counts"), [(None, False), ("Always", True)])
+def test_an_init_container_may_fail_until_it_succeeds(policy: str | None, *, counts: bool) -> None:
+    """Unless it is one that runs beside the others."""
+    one = {"name": "agent"} | ({"restartPolicy": policy} if policy else {})
+    seen = pod(initContainerStatuses=[crashed()]) | {"spec": {"initContainers": [one]}}
+
+    assert (last_crash(seen) is not None) is counts
+
+
+# Since when
+
+CREATED = "2026-01-01T11:00:00Z"
+LATER = "2026-01-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("status", "at"),
+    [
+        ({"containerStatuses": [waiting("ErrImagePull")]}, CREATED),
+        (
+            {
+                "containerStatuses": [
+                    container({"terminated": {"exitCode": 1, "finishedAt": LATER}})
+                ]
+            },
+            LATER,
+        ),
+        ({"containerStatuses": [container({"terminated": {"exitCode": 1}})]}, CREATED),
+        (
+            {
+                "containerStatuses": [
+                    waiting("CrashLoopBackOff")
+                    | {"lastState": {"terminated": {"exitCode": 1, "finishedAt": LATER}}}
+                ]
+            },
+            LATER,
+        ),
+        ({"phase": "Failed"}, CREATED),
+    ],
+    ids=["no image", "ended", "ended some time", "crash loop", "failed"],
+)
+def test_a_fault_is_as_old_as_what_is_told_of_it(status: dict[str, Any], at: str) -> None:
+    """Or as its pod, where nothing else is told."""
+    seen = pod(**status)
+    seen["metadata"]["creationTimestamp"] = CREATED
+
+    fault = pod_fault(seen)
+
+    assert fault is not None
+    assert fault.at == datetime.fromisoformat(at)
+
+
+def test_faults_that_differ_only_in_their_age_are_the_same() -> None:
+    """Nobody is woken for it."""
+    ended = {"exitCode": 1, "finishedAt": LATER}
+    again = ended | {"finishedAt": CREATED}
+
+    first, second = (
+        pod_fault(pod(containerStatuses=[container({"terminated": each})]))
+        for each in (ended, again)
+    )
+
+    assert first == second

@@ -250,6 +250,45 @@ def test_the_fault_of_a_revision(fields: dict[str, Any], fault: Fault | None) ->
     assert fault_of(seen_with(**fields), NEW.hash) == fault
 
 
+def crashed(seconds: float, **fields: Any) -> dict[str, Any]:
+    """A pod of the new version that runs again since it crashed so long after the beginning."""
+    crash = replace(CRASH, at=NOON + timedelta(seconds=seconds))
+    return pods(pod_view("p", **{"revision": NEW.hash, "crash": crash} | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "fails"),
+    [
+        ({"pods": crashed(0)}, True),
+        ({"pods": crashed(60)}, True),
+        ({"pods": crashed(-1)}, False),
+        ({"pods": crashed(60, revision=OLD.hash)}, False),
+        ({"pods": crashed(60, deleting=True)}, False),
+        ({"pods": crashed(60, finished=True)}, False),
+    ],
+    ids=["at once", "later", "before it began", "of the old version", "going", "ended"],
+)
+def test_a_crash_that_nobody_saw_fails_the_upgrade(fields: dict[str, Any], *, fails: bool) -> None:
+    """A process that was away decides the same from what the kubelet has kept."""
+    status = found(seen_with(begun(), **fields)).status
+
+    assert (status.phase is UpgradePhase.ROLLING_BACK) is fails
+    assert status.rollback is None or status.rollback.trigger == Reason.CRASH
+
+
+def test_a_version_that_crashed_once_does_not_take_over() -> None:
+    """Though all its pods are available."""
+    result = found(seen_with(begun("Promoting", status={"step": 3}), pods=crashed(60)))
+
+    assert (result.serving, result.status.phase) == (OLD.hash, UpgradePhase.ROLLING_BACK)
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "RolledBack"])
+def test_a_crash_after_the_end_ends_nothing(phase: str) -> None:
+    """It is the Agent's to tell, if it lasts."""
+    assert found(seen_with(begun(phase), pods=crashed(60))).status.phase == phase
+
+
 CHECKED = pod_view("p", revision=NEW.hash)
 
 

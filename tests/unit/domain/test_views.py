@@ -156,6 +156,20 @@ def test_a_pod_tells_readiness_age_config_and_fault() -> None:
     assert pod.fault is not None
 
 
+def test_a_pod_that_runs_again_tells_of_its_crash() -> None:
+    """It does well, and it is news."""
+    ended = {"exitCode": 1, "finishedAt": "2026-11-21T12:00:00Z"}
+    container = {"name": "agent", "ready": True, "restartCount": 1, "state": {"running": {}}}
+    crashed = {"containerStatuses": [container | {"lastState": {"terminated": ended}}]}
+
+    well, pod = PodView.of(raw(status={})), PodView.of(raw(status=crashed))
+
+    assert pod.fault is None
+    assert pod.crash is not None
+    assert pod.crash.at == NOON
+    assert well.reported != pod.reported
+
+
 def test_a_revision_tells_its_number_and_content() -> None:
     """The content is what a rollback needs; it is kept as it was written."""
     data = {"template": {"spec": {"containers": [{"name": "a", "image": "ä"}]}}, "version": "1.0.0"}
