@@ -117,9 +117,11 @@ def pod_template(agent: str, revision: Revision) -> dict[str, Any]:
 
 
 def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The Service ports of a template: one for each distinct containerPort, named as there.
+    """The Service ports of a template, as written: one for each distinct containerPort.
 
-    One that is malformed has none; that it is so is told by `check`.
+    One with a name leads to the port of that name, which may have another number in other pods
+    behind the same Service. A template that is malformed has none; that it is so is told by
+    `check`.
     """
     try:
         check(template)
@@ -137,10 +139,10 @@ def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "name": port.get("name") or f"{protocol.lower()}-{number}",
                     "port": number,
                     "protocol": protocol,
-                    "targetPort": number,
+                    "targetPort": port.get("name") or number,
                 },
             )
-    return [ports[key] for key in sorted(ports)]
+    return list(ports.values())
 
 
 def probed_port(template: Mapping[str, Any], port: int | str) -> int | None:

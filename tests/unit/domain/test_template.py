@@ -236,7 +236,7 @@ def test_pods_run_as_the_account_that_the_template_names(given: str | None) -> N
 
 
 def test_every_distinct_port_of_the_template_is_served() -> None:
-    """Named as there, else by protocol and number, in the order of their numbers."""
+    """Named as there, else by protocol and number; the first one stays the first."""
     ports = [
         {"containerPort": 9000, "protocol": "UDP"},
         {"containerPort": 8080, "name": "http"},
@@ -248,9 +248,18 @@ def test_every_distinct_port_of_the_template_is_served() -> None:
     served = container_ports({"spec": {"containers": containers}})
 
     assert [(p["name"], p["port"], p["protocol"]) for p in served] == [
-        ("http", 8080, "TCP"),
         ("udp-9000", 9000, "UDP"),
+        ("http", 8080, "TCP"),
     ]
+
+
+def test_a_port_with_a_name_is_found_by_it_in_every_pod() -> None:
+    """Pods of another version behind the same Service may listen elsewhere under that name."""
+    ports = [{"containerPort": 8080, "name": "http"}, {"containerPort": 9090}]
+
+    served = container_ports({"spec": {"containers": [{"name": "a", "ports": ports}]}})
+
+    assert [(p["port"], p["targetPort"]) for p in served] == [(8080, "http"), (9090, 9090)]
 
 
 @pytest.mark.parametrize(
