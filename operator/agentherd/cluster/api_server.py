@@ -9,6 +9,7 @@ account's token is renewed on disk every hour).
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -32,13 +33,23 @@ from agentherd.domain.errors import (
     Unauthorized,
     Unreachable,
 )
-from agentherd.domain.kinds import Key, Kind
+from agentherd.domain.kinds import KUBELET_EVENT, Key, Kind
 
 PAGE_SIZE: Final = 500
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
 
 WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=90)
 """The server sends a bookmark about once a minute; a stream silent for longer is dead."""
+
+UNMARKED_SECONDS: Final = 30 * 60
+UNMARKED_TIMEOUT: Final = aiohttp.ClientTimeout(
+    total=None, sock_connect=5, sock_read=UNMARKED_SECONDS + 60
+)
+"""How long a watch without bookmarks is to last: its silence says nothing, so the server ends it
+before we do. That nobody is there any more is found out by TCP, see `_kept_alive`."""
+
+_UNMARKED: Final = frozenset({KUBELET_EVENT})
+"""Kinds of which the API server keeps no cache, and so sends no bookmarks."""
 
 _APPLY: Final = {"Content-Type": "application/apply-patch+yaml"}
 _MERGE: Final = {"Content-Type": "application/merge-patch+json"}
@@ -64,7 +75,9 @@ class Connection:
         """Open a session of this connection; needs a running event loop."""
         return aiohttp.ClientSession(
             trace_configs=traces,
-            connector=aiohttp.TCPConnector(limit=0, ssl=self.tls if self.tls else True),
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=self.tls if self.tls else True, socket_factory=_kept_alive
+            ),
             headers={"User-Agent": f"agentherd/{__version__}", **self.headers},
             proxy=self.proxy,
         )
@@ -125,8 +138,12 @@ class ApiServer:
         """Follow the changes of a kind since `version`."""
         query = {"watch": "1", "allowWatchBookmarks": "1", "resourceVersion": version}
         query |= _selection(selector, fields)
+        timeout = WATCH_TIMEOUT
+        if kind in _UNMARKED:
+            query["timeoutSeconds"] = str(UNMARKED_SECONDS)
+            timeout = UNMARKED_TIMEOUT
         path = f"{kind.path(namespace)}?{urlencode(query)}"
-        async with self._request("WATCH", kind, path, timeout=WATCH_TIMEOUT) as response:
+        async with self._request("WATCH", kind, path, timeout=timeout) as response:
             async for line in _lines(response.content):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
@@ -248,6 +265,17 @@ _METHODS: Final = {
     "UPDATE": "PUT",
     "DELETE": "DELETE",
 }
+
+
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that finds out within 90 seconds that nobody is there any more."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    return made
 
 
 def _selection(labels: str, fields: str) -> dict[str, str]:

@@ -94,7 +94,8 @@ class Reflector:
                 delay = FIRST_DELAY
                 await self._follow(version)
             except Expired:
-                log.info("watch of %s has expired, listing again", self.kind.plural)
+                # As it should be where no bookmarks tell how far a silent watch has come.
+                log.debug("watch of %s has expired, listing again", self.kind.plural)
             except AgentherdError as error:
                 if self._optional and isinstance(error, NotFound):
                     self.synced.set()

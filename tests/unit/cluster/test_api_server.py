@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from agentherd.cluster import ApiServer, Connection, WatchEvent
+from agentherd.cluster import ApiServer, Connection, WatchEvent, api_server
 from agentherd.domain.errors import (
     AgentherdError,
     Conflict,
@@ -26,7 +27,7 @@ from agentherd.domain.errors import (
     Unauthorized,
     Unreachable,
 )
-from agentherd.domain.kinds import AGENT, POD, SERVICE, Key
+from agentherd.domain.kinds import AGENT, KUBELET_EVENT, POD, SERVICE, Key
 
 GREETER = Key("default", "greeter")
 MANIFEST = {"metadata": {"name": "greeter", "namespace": "default", "uid": "u1"}, "spec": {}}
@@ -240,6 +241,34 @@ async def test_a_watch_tells_its_events_until_it_ends() -> None:
     ]
     query = dict(wire.requests[0].query)
     assert query == {"watch": "1", "allowWatchBookmarks": "1", "resourceVersion": "7"}
+
+
+async def test_a_watch_of_events_is_ended_by_the_server_before_we_do() -> None:
+    """No bookmark says that it is alive, and an idle operator is to ask nothing for a long time."""
+    async with serving(streaming()) as (gateway, wire):
+        assert [event async for event in gateway.watch(KUBELET_EVENT, version="7")] == []
+
+    seconds = int(wire.requests[0].query["timeoutSeconds"])
+    patience = api_server.UNMARKED_TIMEOUT.sock_read
+    assert patience is not None
+    assert 600 <= seconds < patience
+
+
+async def test_a_connection_on_which_nobody_answers_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the server has nothing to say for half an hour."""
+    opened: list[socket.socket] = []
+    made = api_server._kept_alive
+    monkeypatch.setattr(
+        api_server, "_kept_alive", lambda address: opened.append(made(address)) or opened[-1]
+    )
+
+    async with serving(always({})) as (gateway, _):
+        await gateway.get(SERVICE, GREETER)
+
+        (connected,) = opened
+        assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 async def test_an_object_of_any_size_is_one_event() -> None:

@@ -98,6 +98,22 @@ async def test_a_deletion_during_an_expired_watch_is_found(twin: Twin, store: St
         assert asked(twin, "LIST") == 2
 
 
+async def test_a_silent_watch_begins_anew_without_a_word(
+    twin: Twin, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without bookmarks the version it began with is too old once it ends, every time."""
+    caplog.set_level("INFO")
+
+    async with running(twin, store):
+        twin.end_watches()
+        twin.expire()
+        twin.put(SERVICE, service("a"))
+        await asyncio.sleep(1)
+
+        assert known(store) == {"a"}
+        assert caplog.messages == []
+
+
 async def test_a_list_that_expires_is_begun_anew(twin: Twin, store: Store) -> None:
     """A list that took too long gets 410 for its next page."""
     twin.outages.append(Expired("the continue token is too old"))
