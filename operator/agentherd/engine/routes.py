@@ -17,6 +17,7 @@ from agentherd.api import Traffic
 from agentherd.domain.kinds import Key, Kind
 from agentherd.domain.routes import RouteView
 from agentherd.domain.traffic import Place, place_of
+from agentherd.engine.tombstones import Tombstones
 
 
 class Routes:
@@ -29,7 +30,7 @@ class Routes:
     def __init__(self, wake: Callable[[Key], None]) -> None:
         self._wake = wake
         self._views: dict[Place, RouteView] = {}
-        self._gone: dict[Place, int] = {}
+        self._tombstones = Tombstones()
         self._used: dict[Key, Place] = {}
         self._users: dict[Place, set[Key]] = defaultdict(set)
         self._marked: dict[Key, set[Place]] = defaultdict(set)
@@ -67,7 +68,7 @@ class Routes:
         known = self._views.get(place)
         if known is not None and known.version >= view.version:
             return
-        if self._gone.get(place, -1) >= view.version:
+        if self._tombstones.cover(*place, view.version):
             return
         if own and view.touched:
             view = replace(view, touched=False)
@@ -80,9 +81,9 @@ class Routes:
         """A route was deleted, as of `version`."""
         place = (kind, key)
         known = self._views.get(place)
+        self._tombstones.bury(kind, key, version)
         if known is None or known.version > version:
             return
-        self._gone[place] = version
         del self._views[place]
         self._mark(place, known, None)
         self._tell(place, known)

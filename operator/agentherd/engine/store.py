@@ -13,7 +13,7 @@ belongs to it, its upgrades and routes included.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
@@ -30,9 +30,11 @@ from agentherd.domain.kinds import (
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
+    SERVICE,
     Key,
     Kind,
 )
+from agentherd.domain.services import ServiceView
 from agentherd.domain.views import (
     Child,
     PodView,
@@ -42,8 +44,7 @@ from agentherd.domain.views import (
 )
 from agentherd.engine.gateways import Gateways
 from agentherd.engine.routes import Routes
-
-TOMBSTONES: Final = 10_000
+from agentherd.engine.tombstones import Tombstones
 
 H = TypeVar("H", bound=Hashable)
 
@@ -56,6 +57,7 @@ _VIEWS: Final[Mapping[Kind, type[Child]]] = {
     CONTROLLER_REVISION: RevisionView,
     POD: PodView,
     REPLICA_SET: ReplicaSetView,
+    SERVICE: ServiceView,
 }
 
 _LEAST: Final[Mapping[Kind, tuple[type[Subject], Mapping[str, Any]]]] = {
@@ -126,7 +128,7 @@ class Store:
         self._children: dict[Kind, dict[Key, Child]] = defaultdict(dict)
         self._families: dict[Key, dict[Kind, dict[str, Child]]] = {}
         self._dependents: dict[tuple[Kind, Key], set[Key]] = defaultdict(set)
-        self._tombstones: OrderedDict[tuple[Kind, Key], int] = OrderedDict()
+        self._tombstones = Tombstones()
         self.routes = Routes(wake)
         self.gateways = Gateways(wake)
 
@@ -185,7 +187,7 @@ class Store:
     def drop_subject(self, kind: Kind, key: Key, version: int) -> None:
         """The object was deleted, as of `version`."""
         known = self._subjects[kind].get(key)
-        self._bury(kind, key, version)
+        self._tombstones.bury(kind, key, version)
         if known is None or known.version > version:
             return
         del self._subjects[kind][key]
@@ -226,7 +228,7 @@ class Store:
     def drop(self, kind: Kind, key: Key, version: int) -> None:
         """A child was deleted, or does not carry our label any more, as of `version`."""
         known = self._children[kind].get(key)
-        self._bury(kind, key, version)
+        self._tombstones.bury(kind, key, version)
         if known is None or known.version > version:
             return
         del self._children[kind][key]
@@ -279,13 +281,7 @@ class Store:
     def _outdated(self, kind: Kind, key: Key, version: int, known: Record | Child | None) -> bool:
         if known is not None and known.version >= version:
             return True
-        return self._tombstones.get((kind, key), -1) >= version
-
-    def _bury(self, kind: Kind, key: Key, version: int) -> None:
-        self._tombstones[kind, key] = max(version, self._tombstones.get((kind, key), 0))
-        self._tombstones.move_to_end((kind, key))
-        if len(self._tombstones) > TOMBSTONES:
-            self._tombstones.popitem(last=False)
+        return self._tombstones.cover(kind, key, version)
 
     def _link(self, kind: Kind, key: Key, before: Subject | None, after: Subject | None) -> None:
         if kind is AGENT_UPGRADE and before is not None:

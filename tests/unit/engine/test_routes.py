@@ -8,6 +8,7 @@ import pytest
 
 from agentherd.api import Traffic
 from agentherd.domain.kinds import CANARY_ANNOTATION, GRPC_ROUTE, HTTP_ROUTE, Key
+from agentherd.engine import tombstones
 from agentherd.engine.routes import Routes
 
 GREETER, WRITER = Key("default", "greeter"), Key("default", "writer")
@@ -177,6 +178,33 @@ async def test_a_route_that_is_deleted_wakes_and_leaves_no_ghost(
 
     assert woken_by_the_end == [GREETER]
     assert routes.of(GREETER) == {}
+
+
+async def test_a_route_that_was_never_seen_leaves_no_ghost_either(routes: Routes) -> None:
+    """The answer to the write that made it may come after the news of its end."""
+    routes.use(GREETER, REFERENCE)
+    routes.drop(HTTP_ROUTE, SHARED, 12)
+
+    routes.put(HTTP_ROUTE, route(version=11), own=True)
+    ghost = routes.of(GREETER)
+    routes.put(HTTP_ROUTE, route(version=13))
+
+    assert ghost == {}
+    assert list(routes.of(GREETER)) == [(HTTP_ROUTE, SHARED)]
+
+
+async def test_the_memory_of_deleted_routes_is_bounded(
+    routes: Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a cluster come and go, and most of them are not ours."""
+    monkeypatch.setattr(tombstones, "REMEMBERED", 1)
+    routes.use(GREETER, REFERENCE)
+    for name in ("shared", "other"):
+        routes.drop(HTTP_ROUTE, Key("default", name), 12)
+
+    routes.put(HTTP_ROUTE, route(version=11))
+
+    assert list(routes.of(GREETER)) == [(HTTP_ROUTE, SHARED)]
 
 
 async def test_a_list_finds_the_routes_that_went_unseen(routes: Routes) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.twin import raw_agent
 
 from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, SERVICE, Key
-from agentherd.engine import store as store_module
+from agentherd.engine import tombstones
 from agentherd.engine.store import Store
 
 GREETER = Key("default", "greeter")
@@ -342,7 +342,7 @@ def test_a_child_can_wake_its_agent_without_a_change(store: Store, woken: Woken)
 
 def test_the_memory_of_deletions_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Late answers come soon or never."""
-    monkeypatch.setattr(store_module, "TOMBSTONES", 1)
+    monkeypatch.setattr(tombstones, "REMEMBERED", 1)
     store.drop_subject(AGENT, GREETER, 5)
 
     store.drop_subject(AGENT, Key("default", "other"), 6)
