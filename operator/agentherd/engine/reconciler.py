@@ -35,6 +35,9 @@ REFUSED_RETRY: Final = timedelta(minutes=5)
 FORBIDDEN_RETRY: Final = timedelta(seconds=15)
 """Quota and permissions change without a word to us."""
 
+REPEATED: Final = 60.0
+"""Seconds after which the log says the same of an object again."""
+
 GATHER_SECONDS: Final = 5.0
 """How long counters and wordings of a status may wait for news that matters."""
 
@@ -94,6 +97,7 @@ class Reconciler(Generic[O]):
         self._clock = clock
         self._failures: dict[Key, dict[Ref, Failure]] = {}
         self._retries: dict[Key, int] = {}
+        self._told: dict[Key, tuple[str, float]] = {}
         self._gathering: dict[Key, float] = {}
 
     async def run(self, *, workers: int) -> None:
@@ -190,6 +194,7 @@ class Reconciler(Generic[O]):
                 message=f"{ref}: {error}",
                 generation=seen.generation,
                 retry_at=now + retry,
+                at=now,
             )
             log.info("%s %s: %s: %s", self._kind.name, key, ref, error)
         if kept:
@@ -202,18 +207,32 @@ class Reconciler(Generic[O]):
         self._measurements.follow(key, ())
         self._failures.pop(key, None)
         self._retries.pop(key, None)
+        self._told.pop(key, None)
         self._gathering.pop(key, None)
 
     def _retry(self, key: Key, error: TransientError | None) -> None:
-        """Ask for the key again: later each time, and not together with all others."""
+        """Ask for the key again: later each time, and not together with all others.
+
+        Whatever is seen of the object meanwhile asks for it earlier: what is kept from being
+        written may be a rollback. While its pods are measured that is once a second.
+        """
         tries = self._retries.get(key, 0)
         self._retries[key] = tries + 1
         delay = min(LAST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
         delay *= random.uniform(0.5, 1.0)  # noqa: S311  (jitter)
         if error is not None:
-            log.info("%s %s: %s, again in %.1f s", self._kind.name, key, error, delay)
             delay = max(delay, error.retry_after or 0)
+            self._tell(key, str(error), delay)
         self.queue.add_after(key, delay)
+
+    def _tell(self, key: Key, trouble: str, delay: float) -> None:
+        """Say in the log why it is tried again; the same thing not at each try."""
+        now = asyncio.get_running_loop().time()
+        before, at = self._told.get(key, ("", now))
+        if before == trouble and now < at + REPEATED:
+            return
+        self._told[key] = (trouble, now)
+        log.info("%s %s: %s, again within %.1f s", self._kind.name, key, trouble, delay)
 
 
 def _reason(ref: Ref, error: TerminalError) -> Reason:

@@ -19,6 +19,7 @@ from agentherd.engine.reconciler import (
     GATHER_SECONDS,
     LAST_RETRY,
     REFUSED_RETRY,
+    REPEATED,
 )
 
 GREETER = Key("default", "greeter")
@@ -190,6 +191,31 @@ async def test_the_patience_that_the_server_asks_for_is_kept(rig: Rig, twin: Twi
 
     assert early is None
     assert phase(twin) == "Deploying"
+
+
+async def test_the_log_does_not_repeat_itself_at_every_try(
+    rig: Rig, twin: Twin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Measurements ask for an Agent once a second, and each is another try."""
+    caplog.set_level("INFO")
+    twin.put(AGENT, raw_agent())
+
+    async with working(rig):
+        for words in ("no", "never"):
+            twin.refusals["Agent", "greeter"] = Invalid(words)
+            await fed(rig)
+            for _ in range(int(REPEATED / 2)):
+                rig.reconciler.queue.add(GREETER)
+                await asyncio.sleep(1)
+        soon = list(caplog.messages)
+        await asyncio.sleep(2 * REPEATED)
+        late = caplog.messages[len(soon) :]
+
+    assert [message.rpartition(", again within")[0] for message in soon] == [
+        "Agent default/greeter: the status is refused: no",
+        "Agent default/greeter: the status is refused: never",
+    ]
+    assert 1 <= len(late) <= 2
 
 
 async def test_a_bug_met_on_one_object_does_not_cost_the_others(
