@@ -77,11 +77,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [gatewayclasses, gateways]
   verbs: [list, watch]
 {{- end }}
-# Annotated when a config is reloaded in place, and labelled when they leave the traffic;
-# ReplicaSets make and remove them.
+# Annotated when a config is reloaded in place, labelled when they leave the traffic, and deleted
+# when an upgrade is tried again after they failed; ReplicaSets make and remove them.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, patch, watch]
+  verbs: [delete, list, patch, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

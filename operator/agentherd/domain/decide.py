@@ -36,12 +36,12 @@ from agentherd.domain.plan import (
     Ref,
     WriteStatus,
 )
-from agentherd.domain.pods import measured, sized
+from agentherd.domain.pods import measured, replaced, sized
 from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
-from agentherd.domain.run import Run, mirrored, run
+from agentherd.domain.run import Run, is_asked_anew, mirrored, run
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.traffic import Split, obstacle, traffic_intents
@@ -126,6 +126,7 @@ def _planned(
     intents: list[Intent] = [
         *traffic_intents(seen, split),
         *records(seen, choice, under_way),
+        *replaced(seen, under_way),
         *agent_children(
             seen,
             kept,
@@ -144,7 +145,7 @@ def _planned(
     if write := write_status(seen, status):
         told.insert(0, write)
     return Plan.of(
-        [*(i for i in intents if _is_due(seen, i, now)), *told],
+        [*(i for i in intents if _is_due(seen, i, under_way, now)), *told],
         wake_at=now
         if _leads_on(seen, status, under_way)
         else _wake_at(seen, facts, under_way, shrunk.wake_at, now),
@@ -152,11 +153,13 @@ def _planned(
     )
 
 
-def _is_due(seen: AgentObservation, intent: Intent, now: datetime) -> bool:
+def _is_due(seen: AgentObservation, intent: Intent, under_way: Run | None, now: datetime) -> bool:
     if isinstance(intent, WriteStatus | Emit):
         return True
     failure = seen.failures.get(intent.ref)
-    return failure is None or failure.retry_at <= now
+    if failure is None or failure.retry_at <= now:
+        return True
+    return is_asked_anew(failure, intent.ref, seen.agent.metadata.name, under_way)
 
 
 # What is wanted and how far it is

@@ -186,12 +186,13 @@ Intent = Write | WriteStatus | Emit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A write that was refused, for which generation, and when it is worth another try."""
+    """A write that was refused `at` a time, for which generation, and when to try it again."""
 
     reason: Reason
     message: str
     generation: int
     retry_at: datetime
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

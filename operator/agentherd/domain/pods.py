@@ -22,10 +22,10 @@ from agentherd.domain.kinds import (
     TRAFFIC_ON,
 )
 from agentherd.domain.observation import AgentObservation
-from agentherd.domain.plan import Merge, Scale, Stage
+from agentherd.domain.plan import Delete, Merge, Scale, Stage
 from agentherd.domain.readings import Counters, Target
 from agentherd.domain.revision import Revision
-from agentherd.domain.run import Run
+from agentherd.domain.run import Run, stale_pods
 from agentherd.domain.template import container_ports, probed_port
 from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
 
@@ -68,6 +68,18 @@ def sized(
         if shrinking.wake_at is not None:
             times.append(shrinking.wake_at)
     return Sized(sizes=result, intents=tuple(intents), wake_at=min(times, default=None))
+
+
+def replaced(seen: AgentObservation, under_way: Run | None) -> Iterator[Delete]:
+    """Make the pods anew that failed in an earlier attempt; those that are well are kept.
+
+    That is written before the status says that the attempt has begun, so whoever goes on after
+    that finds them leaving.
+    """
+    if under_way is None or not under_way.moving:
+        return
+    for pod in stale_pods(seen, under_way.new.hash, under_way.status):
+        yield Delete(kind=POD, name=pod.name, uid=pod.uid, stage=Stage.RECORD)
 
 
 def measured(

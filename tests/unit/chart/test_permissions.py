@@ -54,7 +54,7 @@ def test_children_are_applied_and_deleted(kind: Kind) -> None:
     writes = granted(kind) - {"list", "watch"}
 
     if kind is POD:
-        assert writes == {"patch"}
+        assert writes == {"delete", "patch"}
     else:
         assert writes - {"get"} == {"create", "delete", "patch"}
         assert ("get" in writes) == (kind not in {CONTROLLER_REVISION, REPLICA_SET})

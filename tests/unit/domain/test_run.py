@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.twin.samples import NOON, agent, pod_view, set_view
 from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
@@ -14,12 +16,22 @@ from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
 from agentherd.domain.change import choose
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
-from agentherd.domain.plan import Failure, Ref
+from agentherd.domain.plan import Failure, Ref, Stage
+from agentherd.domain.pods import replaced
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
-from agentherd.domain.run import Run, fault_of, is_made_of, mirrored, run, weight_seen
+from agentherd.domain.run import (
+    Run,
+    fault_of,
+    is_asked_anew,
+    is_made_of,
+    mirrored,
+    run,
+    weight_seen,
+)
 from agentherd.domain.upgrade import PATIENCE
+from agentherd.domain.views import PodView
 
 HEALTH = {"http": {"port": 8080}, "failureThreshold": 2}
 BEFORE = agent(image="agent:1", replicas=2, version="1.0.0", health=HEALTH)
@@ -289,6 +301,142 @@ def test_a_crash_after_the_end_ends_nothing(phase: str) -> None:
     assert found(seen_with(begun(phase), pods=crashed(60))).status.phase == phase
 
 
+# What went wrong before
+
+
+def refused(kind: str, reason: Reason, revision: str = NEW.hash) -> dict[Ref, Failure]:
+    failure = Failure(reason=reason, message="no", generation=2, retry_at=NOON)
+    return {Ref(kind, f"greeter-{revision}"): failure}
+
+
+AGAIN = {"attempt": 2, "status": {"attempt": 2, "startedAt": NOON}}
+TRIGGERING = [
+    Reason.CRASHING,
+    Reason.OUT_OF_MEMORY,
+    Reason.IMAGE_UNAVAILABLE,
+    Reason.PROBES_FAIL,
+]
+
+
+def told(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def failed(
+    created: float, at: float | None, reason: Reason = Reason.CRASHING, **fields: Any
+) -> PodView:
+    """A pod of the new version, made and failed so many seconds after the attempt began."""
+    since = NOON + timedelta(seconds=at) if at is not None else None
+    made = told(NOON + timedelta(seconds=created))
+    known = {"revision": NEW.hash, "created": made, "fault": Fault(reason, "it failed", since)}
+    return pod_view("p", **known | fields)
+
+
+before = st.floats(-86400, 0)
+
+
+@given(
+    created=st.floats(-86400, -1),
+    at=st.none() | before,
+    reason=st.sampled_from(TRIGGERING),
+    crash=st.none() | before,
+    refused_at=st.floats(-300, -0.001),
+)
+def test_nothing_older_than_the_attempt_counts(
+    created: float, at: float | None, reason: Reason, crash: float | None, refused_at: float
+) -> None:
+    """Neither pods that failed nor what the server refused; such pods are made anew."""
+    over = Fault(Reason.CRASHING, "it failed", NOON + timedelta(seconds=crash)) if crash else None
+    pod = failed(created, at, reason, crash=over)
+    failures = {
+        ref: replace(failure, at=NOON + timedelta(seconds=refused_at))
+        for ref, failure in refused("ReplicaSet", Reason.INVALID_TEMPLATE).items()
+    }
+
+    result = found(seen_with(begun(**AGAIN), pods=pods(pod), failures=failures))
+
+    assert result.status.phase is UpgradePhase.PROGRESSING
+    assert [i.name for i in replaced(seen_with(pods=pods(pod)), result)] == ["p"]
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        failed(1, 2),
+        failed(0, 0),
+        failed(1, None),
+        failed(-60, 1),
+        failed(-60, -30, crash=replace(CRASH, at=NOON + timedelta(seconds=1)), fault=None),
+    ],
+    ids=["new", "at once", "no time is told", "kept and fails now", "kept and crashes now"],
+)
+def test_what_fails_in_the_attempt_counts(pod: PodView) -> None:
+    """Also at a pod that was kept because it was well."""
+    seen = seen_with(begun(**AGAIN), pods=pods(pod))
+
+    assert found(seen).status.phase is UpgradePhase.ROLLING_BACK
+
+
+def test_pods_that_are_well_are_kept_for_the_next_attempt() -> None:
+    """They are warm, and their turn may come at once."""
+    well = pod_view("well", revision=NEW.hash)
+    waits = failed(-60, -30, reason=Reason.UNSCHEDULABLE)
+    seen = seen_with(begun(**AGAIN), pods=pods(well, waits))
+
+    assert list(replaced(seen, found(seen))) == []
+
+
+def test_the_pods_of_a_first_attempt_are_its_own() -> None:
+    """Whatever the clocks of the operator and of the API server say."""
+    seen = seen_with(begun(), pods=pods(failed(-60, -30)))
+
+    assert found(seen).status.phase is UpgradePhase.ROLLING_BACK
+
+
+def test_an_attempt_that_begins_makes_failed_pods_anew_before_it_says_so() -> None:
+    """A process that is killed in between does it again."""
+    again = begun("RolledBack", attempt=2, status={"rollback": ROLLBACK, "attempt": 1})
+    seen = seen_with(again, pods=pods(failed(-60, -30)))
+
+    deletes = list(replaced(seen, found(seen)))
+
+    assert [(i.name, i.uid, i.stage < Stage.STATUS) for i in deletes] == [("p", "uid-of-p", True)]
+
+
+@pytest.mark.parametrize("phase", ["RollingBack", "RolledBack", "Succeeded"])
+def test_pods_to_look_at_are_left_alone(phase: str) -> None:
+    """Only an attempt that goes on makes pods anew."""
+    one = begun(phase, **AGAIN | {"status": AGAIN["status"] | {"rollback": ROLLBACK}})
+    seen = seen_with(one, pods=pods(failed(-60, -30)))
+
+    assert list(replaced(seen, found(seen))) == []
+    assert list(replaced(seen, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kind", "revision", "anew"),
+    [
+        (-1, "ReplicaSet", NEW.hash, True),
+        (0, "ReplicaSet", NEW.hash, False),
+        (1, "ReplicaSet", NEW.hash, False),
+        (-1, "Service", NEW.hash, False),
+        (-1, "ReplicaSet", OLD.hash, False),
+    ],
+    ids=["before", "at once", "later", "something else", "the old version"],
+)
+def test_the_server_is_asked_again_what_it_refused_before_the_attempt(
+    seconds: int, kind: str, revision: str, *, anew: bool
+) -> None:
+    """Somebody may have changed what it allows; what it refuses now, it refuses."""
+    [(ref, failure)] = refused(kind, Reason.INVALID_TEMPLATE, revision).items()
+    failure = replace(failure, at=NOON + timedelta(seconds=seconds))
+
+    under_way = found(seen_with(begun(**AGAIN)))
+
+    assert is_asked_anew(failure, ref, "greeter", under_way) is anew
+    assert not is_asked_anew(failure, ref, "greeter", None)
+
+
 CHECKED = pod_view("p", revision=NEW.hash)
 
 
@@ -338,11 +486,6 @@ def test_without_a_health_check_pods_are_not_judged_by_one() -> None:
     )
 
     assert found(seen).status.phase is UpgradePhase.PROGRESSING
-
-
-def refused(kind: str, reason: Reason, revision: str = NEW.hash) -> dict[Ref, Failure]:
-    failure = Failure(reason=reason, message="no", generation=2, retry_at=NOON)
-    return {Ref(kind, f"greeter-{revision}"): failure}
 
 
 @pytest.mark.parametrize(
