@@ -21,6 +21,7 @@ from agentherd.api import (
     ConfigUpdate,
     EffectiveStrategy,
     OperatingMode,
+    StrategyType,
     UpgradePhase,
 )
 from agentherd.domain.errors import InvalidTemplate
@@ -30,6 +31,7 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, revision_of
 from agentherd.domain.strategy import settled
 from agentherd.domain.template import check
+from agentherd.domain.traffic import port_fault
 
 ENDED: Final = frozenset(
     {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
@@ -164,6 +166,8 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
         return Objection(Reason.INVALID_TEMPLATE, complaint)
     if lower := _downgrade(seen, upgrade):
         return lower
+    if portless := _portless(seen, upgrade, asked):
+        return portless
     if unsupported := _unsupported(seen, upgrade, asked):
         return unsupported
     if upgrade.spec.rollback is not None and upgrade.spec.rollback.requested:
@@ -329,6 +333,21 @@ def _downgrade(seen: AgentObservation, upgrade: AgentUpgrade) -> Objection | Non
         Reason.DOWNGRADE,
         f"version {change.version} is lower than {before}; set spec.allowDowngrade to do it anyway",
     )
+
+
+def _portless(seen: AgentObservation, upgrade: AgentUpgrade, asked: Revision) -> Objection | None:
+    """Why requests could not go on to the new version; a change would interrupt them."""
+    traffic, stable = seen.agent.spec.traffic, seen.agent.status.stable_revision or ""
+    old = revision_named(seen, stable, asked)
+    if old is None:
+        return None
+    if traffic is not None and traffic.route_ref is not None and not seen.routes_known:
+        unread = "the routes have not been read yet"
+        return Objection(Reason.WAITING_FOR_TRAFFIC, unread, waits=True)
+    goal = _goal(seen, upgrade.metadata.name, asked, stable=stable, make=False)
+    by_pod = strategy_of(seen, upgrade).type is StrategyType.ROLLING_UPDATE
+    found = port_fault(seen, old, goal, shared=by_pod or traffic is None)
+    return Objection(found.reason, found.message) if found else None
 
 
 def _unsupported(

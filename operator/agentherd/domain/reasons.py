@@ -65,6 +65,7 @@ class Reason(StrEnum):
     ROUTE_NOT_FOUND = "RouteNotFound"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     ROUTE_CONFLICT = "RouteConflict"
+    PORT_NOT_FOUND = "PortNotFound"
     NOT_SUPPORTED = "NotSupported"
 
     # Health.

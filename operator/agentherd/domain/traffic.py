@@ -32,12 +32,13 @@ from agentherd.domain.kinds import (
 )
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Merge, Ref, Stage
+from agentherd.domain.ports import served_port, unreferred, unresolved, unshared
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.routes import RouteView, own_route
 from agentherd.domain.template import container_ports
 from agentherd.domain.upkeep import keep
-from agentherd.domain.weights import Backend, RouteConflict, refers, safe_weight, weighted
+from agentherd.domain.weights import Backend, RouteConflict, ports_of, refers, safe_weight, weighted
 
 Place = tuple[Kind, Key]
 
@@ -73,6 +74,8 @@ def traffic_intents(seen: AgentObservation, split: Split) -> Intents:
     yield from route_intents(seen, split)
     service = children.service(seen.agent, split.stable, selected=split.selected)
     name = seen.agent.metadata.name
+    if service is None and seen.agent.spec.traffic is not None:
+        return  # a route sends to it
     yield from keep(seen, SERVICE, name, service, seen.services, stage=Stage.TRAFFIC)
 
 
@@ -86,7 +89,7 @@ def route_intents(seen: AgentObservation, split: Split) -> Intents:
         elif (view := seen.routes.get(wanted)) is not None:
             yield from _shared_route(seen, view, wanted[0], split)
     for place, view in seen.routes.items():
-        if place == wanted:
+        if place == wanted or (traffic is not None and _is_all_there_is(seen, traffic, split)):
             continue
         if view.owner == seen.agent.metadata.uid and not view.deleting:
             yield Delete(kind=place[0], name=view.name, uid=view.uid, stage=Stage.SCALE)
@@ -94,13 +97,36 @@ def route_intents(seen: AgentObservation, split: Split) -> Intents:
             yield restored(place[0], view, seen.agent.metadata.name)
 
 
+def port_fault(
+    seen: AgentObservation, stable: Revision, new: Revision, *, shared: bool
+) -> Fault | None:
+    """Why requests could not go on when `new` takes the place of `stable`, or None.
+
+    `shared` says that the pods of both stand behind one Service meanwhile.
+    """
+    traffic = seen.agent.spec.traffic
+    found = None
+    if traffic is not None and traffic.route_ref is None:
+        serves = f"revision {stable.hash}, which serves"
+        found = unresolved(traffic, stable, serves)
+        if found is None and new.hash != stable.hash:
+            found = unresolved(traffic, new, "the new version")
+    elif traffic is not None and new.hash != stable.hash:
+        kind, key = place_of(seen.key, traffic)
+        if (view := seen.routes.get((kind, key))) is not None:
+            referred = ports_of(view.rules, seen.agent.metadata.name, namespace=view.namespace)
+            found = unreferred(referred, new, f"{kind.name} {key.name}")
+    return found or (unshared(stable, new) if shared else None)
+
+
 def obstacle(seen: AgentObservation, split: Split) -> Fault | None:
     """Why the route does not do as it is told, or None."""
     if (service := _refused_service(seen)) is not None:
         return service
     traffic = seen.agent.spec.traffic
-    if traffic is None:
-        return None
+    portless = port_fault(seen, split.stable, split.canary or split.stable, shared=traffic is None)
+    if portless is not None or traffic is None:
+        return portless
     kind, key = place_of(seen.key, traffic)
     if not seen.routes_known:
         return Fault(Reason.ROUTE_NOT_FOUND, "the routes have not been read yet")
@@ -204,17 +230,17 @@ def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Sp
     if split.mirror and not seen.gateways.known:
         return  # whoever has just begun to lead does not take away what may stay
     stable, canary, weight = _backends(seen, split)
-    manifest = None
-    if stable is not None:
-        spec = own_route(
-            traffic,
-            stable=stable,
-            canary=canary,
-            weight=weight,
-            open_to_testers=split.canary_ready > 0,
-            mirror=_mirror(seen, traffic, split),
-        )
-        manifest = children.route(seen.agent, place[0], spec)
+    if stable is None:
+        return  # told as an obstacle; what is there may still lead somewhere
+    spec = own_route(
+        traffic,
+        stable=stable,
+        canary=canary,
+        weight=weight,
+        open_to_testers=split.canary_ready > 0,
+        mirror=_mirror(seen, traffic, split),
+    )
+    manifest = children.route(seen.agent, place[0], spec)
     view = seen.routes.get(place)
     # One of that name that a person wrote is not to be taken over: it counts as missing, and the
     # claim to the name is refused.
@@ -266,14 +292,27 @@ def _backends(seen: AgentObservation, split: Split) -> tuple[Backend | None, Bac
 
 
 def _backend(seen: AgentObservation, service: str, revision: Revision) -> Backend | None:
-    """The port of a revision that requests go to: the one that is named, else the first."""
-    ports = container_ports(revision.template)
+    """The port of a revision that requests go to.
+
+    While `spec.traffic.port` leads nowhere it is the one that the route has, so that a weight can
+    be taken back all the same.
+    """
     traffic = seen.agent.spec.traffic
-    wanted = traffic.port if traffic else None
-    for port in ports:
-        if wanted is None or wanted in {port["name"], port["port"]}:
-            return Backend(service, port["port"])
-    return None
+    number = served_port(traffic, revision)
+    if number is not None or traffic is None:
+        return Backend(service, number) if number is not None else None
+    view = seen.routes.get(place_of(seen.key, traffic))
+    if view is None:
+        return None
+    there = ports_of(view.rules, service, namespace=view.namespace)
+    kept = [port["port"] for port in container_ports(revision.template) if port["port"] in there]
+    return Backend(service, kept[0]) if kept else None
+
+
+def _is_all_there_is(seen: AgentObservation, traffic: Traffic, split: Split) -> bool:
+    """Whether a route that was left still is the only one, since another cannot be made."""
+    missing = place_of(seen.key, traffic) not in seen.routes
+    return missing and traffic.route_ref is None and served_port(traffic, split.stable) is None
 
 
 def _merge(kind: Kind, view: RouteView, agent: str, rules: list[Any], *, marked: bool) -> Merge:

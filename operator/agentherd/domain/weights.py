@@ -9,7 +9,7 @@ one that is shared with others they add up to the original one, as the others' p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -57,8 +57,8 @@ def weighted(
 
     `namespace` is that of the route, `ours` tells which Services belong to revisions of the Agent.
     A canary is a copy of the stable backend it stands behind, so that the filters of that hold for
-    it too; its port differs where the stable one's is `stable.port`. Rules that do not refer to
-    the stable Service are a person's wish: a canary alone in one is left until it is over.
+    it too, and so does the port. Rules that do not refer to the stable Service are a person's wish:
+    a canary alone in one is left until it is over.
 
     Raises:
         RouteConflict: a rule cannot be split as asked.
@@ -90,6 +90,18 @@ def weighted(
 def refers(rules: Iterable[Rule], service: str, *, namespace: str) -> bool:
     """Whether any rule has the Service among its backends."""
     return any(service in _services(rule, namespace) for rule in rules)
+
+
+def ports_of(rules: Iterable[Rule], service: str, *, namespace: str) -> frozenset[int]:
+    """The ports by which the rules refer to the Service."""
+    return frozenset(
+        ref["port"] for ref in _all(rules, namespace) if ref["name"] == service and "port" in ref
+    )
+
+
+def sends_to(rules: Iterable[Rule], *, namespace: str, ours: Callable[[str], bool]) -> bool:
+    """Whether any rule sends requests to a Service that is `ours`, if only those of testers."""
+    return any(ours(ref["name"]) and _weight(ref) > 0 for ref in _all(rules, namespace))
 
 
 def weight_in(rules: Iterable[Rule], *, namespace: str, stable: str, canary: str) -> int | None:
@@ -130,13 +142,11 @@ def _split(
         elif role is _Role.STABLE:
             what = f"{where} of the route gives {stable.service}"
             rest, part = divide(originals[index], weight, what)
-            result += [{**ref, "weight": rest}, _copy(ref, stable, canary, part)]
+            result += [
+                {**ref, "weight": rest},
+                {**ref, "name": canary.service, "weight": part},
+            ]
     return {**rule, "backendRefs": result}
-
-
-def _copy(ref: BackendRef, stable: Backend, canary: Backend, weight: int) -> BackendRef:
-    port = {"port": canary.port} if ref.get("port") == stable.port else {}
-    return {**ref, "name": canary.service, **port, "weight": weight}
 
 
 def _restored(rule: Rule, refs: Sequence[BackendRef], roles: Sequence[_Role]) -> Rule:
@@ -214,12 +224,19 @@ def _check_room(refs: Sequence[BackendRef], roles: Sequence[_Role], where: str) 
         )
 
 
+def _all(rules: Iterable[Rule], namespace: str) -> Iterator[BackendRef]:
+    """All references to Services."""
+    for rule in rules:
+        for ref in rule.get("backendRefs") or ():
+            if _is_service(ref, namespace):
+                yield ref
+
+
 def _services(rule: Rule, namespace: str) -> dict[str, int]:
     """The Services of a rule and their weights."""
     found: dict[str, int] = {}
-    for ref in rule.get("backendRefs") or ():
-        if _is_service(ref, namespace):
-            found[ref["name"]] = found.get(ref["name"], 0) + _weight(ref)
+    for ref in _all([rule], namespace):
+        found[ref["name"]] = found.get(ref["name"], 0) + _weight(ref)
     return found
 
 

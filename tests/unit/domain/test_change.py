@@ -728,3 +728,56 @@ def test_the_way_back_asks_nothing_of_a_gateway() -> None:
     assert (
         objection_of(replace(seen, agent=seen.agent.model_copy(update={"status": status}))) is None
     )
+
+
+# Ports
+
+
+def with_port(number: int) -> dict[str, Any]:
+    container = {"name": "agent", "image": "agent:1", "ports": [{"containerPort": number}]}
+    return {"template": {"spec": {"containers": [container]}}}
+
+
+@pytest.mark.parametrize(
+    ("traffic", "reason"),
+    [
+        (None, Reason.PORT_NOT_FOUND),
+        ({"parentRefs": [{"name": "gate"}]}, None),
+        ({"parentRefs": [{"name": "gate"}], "port": 9090}, Reason.PORT_NOT_FOUND),
+        ({"routeRef": {"name": "shop"}}, None),
+    ],
+    ids=["one Service", "the first port", "only in the new version", "a route that is not there"],
+)
+def test_a_change_that_would_interrupt_requests_does_not_begin(
+    traffic: dict[str, Any] | None, reason: Reason | None
+) -> None:
+    """The container listens at another port than that of the version that serves."""
+    made = seen_upgrade("greeter-2", to={"template": with_port(9090)["template"]})
+    spec = {"traffic": traffic} if traffic else {}
+    found = objection_of(at(1, made, **spec))
+
+    assert (found.reason if found else None) is reason
+    assert found is None or not found.waits
+
+
+def test_pods_that_are_replaced_one_by_one_share_a_service_behind_a_route_too() -> None:
+    """So the port has to mean the same in both."""
+    to = {"template": with_port(9090)["template"]}
+    made = seen_upgrade("greeter-2", to=to, strategy={"type": "RollingUpdate"})
+
+    found = objection_of(at(1, made, traffic={"parentRefs": [{"name": "gate"}]}))
+
+    assert reason_of(found) is Reason.PORT_NOT_FOUND
+
+
+def test_ports_of_a_route_that_has_not_been_read_are_waited_for() -> None:
+    """It begins by itself."""
+    made = seen_upgrade("greeter-2", to={"version": "9.0.0"})
+
+    found = objection_of(replace(at(1, made, traffic=SHARED_ROUTE), routes_known=False))
+
+    assert found is not None
+    assert found.waits
+
+
+SHARED_ROUTE = {"routeRef": {"name": "shop"}}

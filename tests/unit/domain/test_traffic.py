@@ -310,12 +310,53 @@ def test_requests_go_to_the_port_that_is_named(port: Any, number: int | None) ->
     assert found == ([number] if number else [])
 
 
-def test_a_route_whose_port_is_gone_is_removed() -> None:
-    """It would lead nowhere."""
-    place = (HTTP_ROUTE, Key("default", "greeter"))
-    seen = seen_with(OWN, routes={place: route("greeter", owner="uid-of-greeter")})
+OWN_PLACE = (HTTP_ROUTE, Key("default", "greeter"))
 
-    assert deleted(seen, split(stable=BARE, canary=None)) == ["HTTPRoute greeter"]
+
+def owned(*backends: dict[str, Any], kind: Kind = HTTP_ROUTE, **traffic: Any) -> AgentObservation:
+    """An Agent whose own route sends to these backends."""
+    view = route("greeter", *backends, owner="uid-of-greeter")
+    return seen_with(OWN | traffic, routes={(kind, Key("default", "greeter")): view})
+
+
+def test_a_route_whose_port_is_gone_stays_with_its_service() -> None:
+    """Somebody may still be served by it; that it is wrong is told."""
+    seen = replace(owned(), services={"greeter": child("greeter")})
+    one = split(stable=BARE, canary=None)
+
+    assert list(traffic_intents(seen, one)) == []
+    assert reason_of(seen, one) is Reason.PORT_NOT_FOUND
+
+
+def test_a_weight_is_taken_back_though_the_port_of_the_spec_leads_nowhere() -> None:
+    """The port that the route has is still that of the old version."""
+    seen = owned({"name": "greeter", "port": 8080}, {"name": CANARY, "port": 8080}, port="nowhere")
+
+    assert own(seen, split(weight=0)) == [("greeter", 100), (CANARY, 0)]
+    assert own(seen, split(canary=None)) == [("greeter", None)]
+
+
+def test_a_route_of_the_former_kind_stays_until_another_can_be_made() -> None:
+    """Both would be gone otherwise."""
+    stays = owned(kind=GRPC_ROUTE, port="nowhere")
+    goes = owned(kind=GRPC_ROUTE)
+
+    assert deleted(stays, split(canary=None)) == []
+    assert deleted(goes, split(canary=None)) == ["GRPCRoute greeter"]
+
+
+def test_a_new_version_without_the_port_is_told_before_it_has_any_weight() -> None:
+    """The split that the route has least room for is looked at."""
+    assert reason_of(owned(), split(canary=BARE)) is Reason.PORT_NOT_FOUND
+    assert reason_of(owned(), split()) is None
+
+
+@pytest.mark.parametrize(("port", "reason"), [(8080, None), (9102, Reason.PORT_NOT_FOUND)])
+def test_a_route_of_a_person_names_the_ports_that_a_new_version_has_to_have(
+    port: int, reason: Reason | None
+) -> None:
+    """Nobody but that person changes it."""
+    assert reason_of(shared(route("shop", {"name": "greeter", "port": port}))) is reason
 
 
 def taken_over(*, traffic: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

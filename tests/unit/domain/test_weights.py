@@ -14,8 +14,10 @@ from agentherd.domain.weights import (
     Backend,
     RouteConflict,
     Rule,
+    ports_of,
     refers,
     safe_weight,
+    sends_to,
     weight_in,
     weighted,
 )
@@ -235,17 +237,46 @@ def test_a_canary_stands_behind_the_stable_backend_with_the_same_filters() -> No
 
     stable, canary, other = after["backendRefs"]
     assert stable == ref("greeter", 80, filters=filters)
-    assert canary == ref("greeter-abcdef0123", 20, filters=filters, port=9090)
+    assert canary == ref("greeter-abcdef0123", 20, filters=filters)
     assert other == ref("other", 50)
 
 
-def test_a_backend_at_another_port_keeps_its_port() -> None:
+def test_a_backend_keeps_its_port() -> None:
     """A rule for metrics does not begin to send its requests to the port for tasks."""
     rules = [rule(ref("greeter", port=9102))]
 
     (after,) = split(rules, Y, 0)
 
     assert [r["port"] for r in after["backendRefs"]] == [9102, 9102]
+
+
+def test_the_ports_of_the_agent_are_those_of_its_own_backends() -> None:
+    """In all rules; those of others, and of kinds that are no Service, do not count."""
+    rules = [
+        rule(ref("greeter", port=8080), ref("other", port=80)),
+        rule(ref("greeter", port=9102), ref("greeter", port=1, kind="ServiceImport")),
+        {"matches": []},
+    ]
+
+    assert ports_of(rules, "greeter", namespace="default") == {8080, 9102}
+
+
+@pytest.mark.parametrize(
+    ("backends", "sends"),
+    [
+        ([ref("greeter")], False),
+        ([ref("greeter", 80), ref(Y.service, 20)], True),
+        ([ref("greeter", 100), ref(Y.service, 0)], False),
+        ([ref(Y.service, None)], True),
+        ([ref(Y.service, namespace="other")], False),
+    ],
+    ids=["alone", "a part", "weight 0", "testers", "another namespace"],
+)
+def test_whether_a_route_sends_to_a_new_version(
+    backends: list[dict[str, Any]], sends: bool
+) -> None:
+    """A backend without a weight has one."""
+    assert sends_to([rule(*backends)], namespace="default", ours=ours) == sends
 
 
 def test_an_absent_weight_means_one() -> None:
