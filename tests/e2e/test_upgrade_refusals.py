@@ -9,7 +9,6 @@ import pytest
 from tests.e2e.cluster import Object
 from tests.e2e.test_upgrade_words import (
     canary,
-    change,
     quiet,
     steer,
     step,
@@ -26,10 +25,9 @@ def begun(shared_world: World) -> tuple[World, str]:
     """A world with an upgrade that waits at its first step, and its name."""
     shared_world.apply(quiet("steady", upgradePolicy=GATED))
     shared_world.wait_until_ready("steady")
-    name = change(shared_world, "steady", version="2.0.0")
-    wait_at_step(shared_world, name, 1)
-    steer(shared_world, name, attempt=2)
-    return shared_world, name
+    shared_world.apply(upgrade("begun", "steady", to={"version": "2.0.0"}, attempt=2))
+    wait_at_step(shared_world, "begun", 1)
+    return shared_world, "begun"
 
 
 FROZEN: Final[dict[str, Any]] = {
@@ -60,6 +58,7 @@ def test_what_has_begun_keeps_what_it_is_judged_by(begun: tuple[World, str], fie
     [
         ({"targetRef": {"name": "other"}}, "create another AgentUpgrade for the other Agent"),
         ({"attempt": 1}, "cannot be lowered: raise it to try again after a rollback"),
+        ({"attempt": 3}, "can be raised only after a rollback, when status.phase is RolledBack"),
         ({"attempt": 101}, "less than or equal to 100"),
         (
             {"attempt": 3, "rollback": {"requested": True}},

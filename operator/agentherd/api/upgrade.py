@@ -208,7 +208,8 @@ class AgentUpgradeSpec(WireModel):
 
     attempt: Annotated[Int32, Field(ge=1, le=100)] = 1
     """Number of this attempt. Raise it to try again after a rollback, with `rollback.requested`
-    set to false; it cannot be lowered. Defaults to 1."""
+    set to false. It can be raised only in phase `RolledBack`, and cannot be lowered. Defaults to
+    1."""
 
 
 class RollbackRecord(WireModel):
@@ -284,7 +285,8 @@ class AgentUpgradeStatus(WireModel):
     `Superseded`: a later change took its place."""
 
     attempt: Annotated[Int32, Field(ge=1)] | None = None
-    """Number of the attempt this status tells of; see `spec.attempt`."""
+    """Number of the attempt this status tells of; see `spec.attempt`. One that was asked for while
+    there was nothing to try again is counted and has no effect."""
 
     from_revision: Revision | None = None
     """Revision of the Agent that was stable when the upgrade began."""
@@ -384,6 +386,14 @@ class AgentUpgrade(StoredObject):
                     Rule(
                         "self.spec.attempt >= oldSelf.spec.attempt",
                         "cannot be lowered: raise it to try again after a rollback",
+                        field=".spec.attempt",
+                    ),
+                    Rule(
+                        "self.spec.attempt <= oldSelf.spec.attempt || (has(oldSelf.status)"
+                        " && has(oldSelf.status.phase) && oldSelf.status.phase == 'RolledBack')",
+                        "can be raised only after a rollback, when status.phase is RolledBack: "
+                        "wait for its end, or create another AgentUpgrade where this one is not "
+                        "rolled back",
                         field=".spec.attempt",
                     ),
                     _frozen_once_begun("to"),

@@ -74,8 +74,17 @@ def is_running(upgrade: AgentUpgrade) -> bool:
 
 def is_asked_again(upgrade: AgentUpgrade) -> bool:
     """Whether a person wants another attempt of an upgrade that was rolled back."""
-    ended = upgrade.status.phase in ENDED
-    return ended and upgrade.spec.attempt > (upgrade.status.attempt or 1)
+    rolled_back = upgrade.status.phase is UpgradePhase.ROLLED_BACK
+    return rolled_back and upgrade.spec.attempt > (upgrade.status.attempt or 1)
+
+
+def is_asked_in_vain(upgrade: AgentUpgrade) -> bool:
+    """Whether another attempt is asked for of one that runs, or has not been rolled back.
+
+    The API server refuses that, unless the phase changed in the same moment.
+    """
+    begun = upgrade.status.phase not in {None, UpgradePhase.PENDING, UpgradePhase.ROLLED_BACK}
+    return begun and upgrade.spec.attempt > (upgrade.status.attempt or 1)
 
 
 def choose(seen: AgentObservation) -> Choice:

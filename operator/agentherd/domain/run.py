@@ -17,7 +17,7 @@ from agentherd.api import (
     StrategyType,
     UpgradePhase,
 )
-from agentherd.domain.change import Choice, is_asked_again, is_direct, is_running, strategy_of
+from agentherd.domain.change import Choice, is_direct, is_running, strategy_of
 from agentherd.domain.faults import Fault, check_fault
 from agentherd.domain.kinds import revision_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
@@ -87,7 +87,7 @@ def run(
     if choice.make or governing is None or stable is None:
         return None
     upgrade = governing.upgrade
-    if upgrade.status.phase is UpgradePhase.SUPERSEDED and not is_asked_again(upgrade):
+    if upgrade.status.phase is UpgradePhase.SUPERSEDED:
         return None
     begins = not is_running(upgrade) and choice.name in choice.objections
     if begins and (choice.objections[choice.name or ""] is not None or not seen.wanted):

@@ -1,7 +1,8 @@
 """The status of an AgentUpgrade: what it says of itself to people and programs.
 
 Every change of phase or step becomes an entry of the history, everything a person did to steer the
-upgrade an entry of the controls, so that afterwards nobody has to remember. Both are bounded.
+upgrade an entry of the controls, so that afterwards nobody has to remember. Both are bounded. An
+attempt that is asked for in vain is taken note of, so that it does not begin by itself one day.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from agentherd.api import (
     UpgradePhase,
 )
 from agentherd.api.upgrade import MAX_CONTROLS, MAX_UPGRADE_HISTORY
-from agentherd.domain.change import Objection
+from agentherd.domain.change import Objection, is_asked_in_vain
 from agentherd.domain.conditions import Said, dated
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import AGENT_UPGRADE
@@ -135,6 +136,8 @@ def _finished(
     if (status.phase, status.step, status.weight) != (before.phase, before.step, before.weight):
         entry = PhaseChange(phase=move.phase, reason=move.reason, message=move.message, at=now)
         history = (*history, entry)[-MAX_UPGRADE_HISTORY:]
+    if is_asked_in_vain(seen.upgrade):
+        status = status.model_copy(update={"attempt": seen.upgrade.spec.attempt})
     kept = {c.type: c for c in before.conditions}
     told = {name for name, *_ in said}
     rest = tuple(
@@ -205,24 +208,29 @@ def _controls(seen: SeenUpgrade, now: datetime) -> Iterator[Control]:
         return
     done = [(c.verb, c.detail) for c in status.controls]
     by = seen.writer or OPERATOR
-    for verb, detail in _verbs(spec, done):
+    for verb, detail in _verbs(spec, done, in_vain=is_asked_in_vain(seen.upgrade)):
         control = Control(verb=verb, by=by, at=now, detail=detail)
         # Compared as it is kept, since a long reason loses its end there.
         if verb != "RollbackRequested" or (verb, control.detail) not in done:
             yield control
 
 
-def _verbs(spec: AgentUpgradeSpec, done: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _verbs(
+    spec: AgentUpgradeSpec, done: list[tuple[str, str]], *, in_vain: bool
+) -> Iterator[tuple[str, str]]:
     pausing = next((verb for verb, _ in reversed(done) if verb in {"Paused", "Resumed"}), None)
     if spec.paused and pausing != "Paused":
         yield "Paused", ""
     if not spec.paused and pausing == "Paused":
         yield "Resumed", ""
     retried = ("Retried", f"attempt {spec.attempt}")
+    vainly = ("Retried", f"attempt {spec.attempt}: no effect, it was not rolled back")
     in_this_attempt = done
     if retried in done:
         in_this_attempt = done[done.index(retried) + 1 :]
-    elif spec.attempt > 1:
+    elif in_vain:
+        yield vainly
+    elif spec.attempt > 1 and vainly not in done:
         in_this_attempt = []
         yield retried
     if spec.promote is not None:

@@ -97,7 +97,7 @@ def test_other_names_are_refused(name: re.Pattern[str], text: str) -> None:
     assert not name.fullmatch(text)
 
 
-@pytest.mark.parametrize(("kind", "count"), [("agent", 18), ("agentupgrade", 23)])
+@pytest.mark.parametrize(("kind", "count"), [("agent", 18), ("agentupgrade", 24)])
 def test_every_rule_tells_what_to_do(kind: str, count: int) -> None:
     """A message is a sentence, not the expression."""
 
@@ -153,3 +153,14 @@ def test_what_an_upgrade_was_judged_by_is_compared_with_what_it_was(
 def test_what_steers_an_upgrade_is_never_frozen(upgrade_schema: dict[str, Any], field: str) -> None:
     """A person can stop it, let it go on and take it back at any time."""
     assert f".spec.{field}" not in {rule["fieldPath"] for rule in upgrade_schema[RULES]}
+
+
+def test_an_attempt_is_raised_only_after_a_rollback(upgrade_schema: dict[str, Any]) -> None:
+    """One rule keeps it from being lowered, another says when it may be raised."""
+    lowered, raised = (
+        rule for rule in upgrade_schema[RULES] if rule.get("fieldPath") == ".spec.attempt"
+    )
+
+    assert ">=" in lowered["rule"]
+    assert "oldSelf.status.phase == 'RolledBack'" in raised["rule"]
+    assert "create another AgentUpgrade" in raised["message"]

@@ -20,6 +20,7 @@ from agentherd.domain.change import (
     choose,
     difference,
     is_asked_again,
+    is_asked_in_vain,
     is_running,
     merged,
     objection,
@@ -362,9 +363,9 @@ def test_another_attempt_goes_on_to_what_the_upgrade_asks_for() -> None:
     assert choice.objections == {"mine": None}
 
 
-def test_another_attempt_of_a_superseded_upgrade_waits_for_its_turn() -> None:
+def test_another_attempt_of_what_was_rolled_back_waits_for_its_turn() -> None:
     """It is asked for like one that is new."""
-    again = ended("greeter-2", "Superseded", 2, owned=True, attempt=2)
+    again = ended("greeter-2", "RolledBack", 2, owned=True, attempt=2)
 
     choice = choose(at(1, again, running("mine", 3), governing="mine"))
 
@@ -372,21 +373,46 @@ def test_another_attempt_of_a_superseded_upgrade_waits_for_its_turn() -> None:
     assert choice.superseded == set()
 
 
+@pytest.mark.parametrize("phase", [phase for phase in UpgradePhase if phase != "RolledBack"])
+def test_only_what_was_rolled_back_is_tried_again(phase: UpgradePhase) -> None:
+    """What runs goes on, and what serves is not replaced by itself."""
+    again = ended("greeter-2", phase, 2, owned=True, attempt=2).upgrade
+
+    assert not is_asked_again(again)
+    assert is_asked_in_vain(again) is (phase is not UpgradePhase.PENDING)
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Superseded"])
+def test_what_has_ended_otherwise_is_not_chosen_for_another_attempt(phase: str) -> None:
+    """Whatever somebody writes into it."""
+    choice = choose(at(1, ended("mine", phase, 2, attempt=2)))
+
+    assert (choice.name, choice.objections) == (None, {})
+
+
 @pytest.mark.parametrize(
     ("fields", "version"),
     [
-        ({"to": {"revision": "0" * 10}}, 1),
         ({"to": None}, 1),
         ({}, 2),
         ({"to": {"version": "2.0.0"}}, 2),
     ],
-    ids=["no such revision", "what the spec asks for", "a revision", "a version"],
+    ids=["what the spec asks for", "a revision", "a version"],
 )
 def test_where_an_upgrade_leads(fields: dict[str, Any], version: int) -> None:
     """To a revision by its name, or to the spec with some fields changed."""
     one = created("mine", **fields)
 
     assert choose(at(1, one, governing="mine")).goal.hash == hash_of(version)
+
+
+def test_a_revision_that_is_not_found_is_not_taken_for_another() -> None:
+    """Only its name is known, so nothing is made of it."""
+    one = created("mine", to={"revision": "0" * 10})
+
+    goal = choose(at(1, one, governing="mine")).goal
+
+    assert (goal.hash, goal.known) == ("0" * 10, False)
 
 
 def test_a_running_upgrade_whose_revision_is_gone_is_worked_out_again() -> None:

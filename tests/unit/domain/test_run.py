@@ -164,9 +164,20 @@ def test_another_attempt_begins_like_the_first() -> None:
     assert status.rollback is None
 
 
-def test_another_attempt_of_a_superseded_upgrade_begins() -> None:
-    """When it is its turn."""
-    assert found(seen_with(begun("Superseded", attempt=2))).status.step == 1
+def test_another_attempt_of_a_superseded_upgrade_does_not_begin() -> None:
+    """The change that took its place stays there."""
+    assert went(seen_with(begun("Superseded", attempt=2))) is None
+
+
+@pytest.mark.parametrize("phase", ["Progressing", "Promoting", "Succeeded"])
+def test_an_attempt_that_is_asked_for_too_early_changes_nothing(phase: str) -> None:
+    """The one that runs goes on, and what has succeeded stays so."""
+    stable = NEW.hash if phase == "Succeeded" else OLD.hash
+
+    once = found(seen_with(begun(phase, status={"attempt": 1}), stable=stable))
+    raised = found(seen_with(begun(phase, attempt=2, status={"attempt": 1}), stable=stable))
+
+    assert (raised.move, raised.status, raised.serving) == (once.move, once.status, once.serving)
 
 
 # Its course

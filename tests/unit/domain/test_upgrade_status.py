@@ -10,7 +10,7 @@ from tests.twin.samples import NOON
 from tests.unit.domain.samples import seen_upgrade
 
 from agentherd.api import AgentUpgradeStatus, UpgradePhase
-from agentherd.domain.change import Objection
+from agentherd.domain.change import Objection, is_asked_again
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import WriteStatus
@@ -18,6 +18,7 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrade import Move
 from agentherd.domain.upgrade_status import (
     identity_of,
+    overtaken_status,
     running_status,
     superseded_status,
     waiting_status,
@@ -226,7 +227,6 @@ def test_what_an_upgrade_is_created_with_is_nobodys_control() -> None:
     ("spec", "said"),
     [
         ({"paused": True}, [("Paused", "")]),
-        ({"attempt": 2}, [("Retried", "attempt 2")]),
         ({"promote": {"full": True}}, [("Promoted", "full")]),
         ({"promote": {"step": 2}}, [("Promoted", "through step 2")]),
         ({"promote": {}}, []),
@@ -253,6 +253,55 @@ def test_what_a_person_does_is_recorded_once(
 
     assert verbs(once) == said
     assert verbs(steered(once, **spec)) == said
+
+
+def test_another_attempt_is_recorded_as_it_begins() -> None:
+    """The status counts it from then on."""
+    ended = moved(UpgradePhase.ROLLED_BACK, attempt=1)
+
+    begins = moved(UpgradePhase.PROGRESSING, seen=again(ended, attempt=2), step=1, attempt=2)
+    later = moved(UpgradePhase.PROGRESSING, seen=again(begins, attempt=2), step=1)
+
+    assert (begins.attempt, verbs(begins)) == (2, [("Retried", "attempt 2")])
+    assert verbs(later) == verbs(begins)
+
+
+IN_VAIN = ("Retried", "attempt 2: no effect, it was not rolled back")
+
+
+@pytest.mark.parametrize(
+    "phase", [UpgradePhase.PROGRESSING, UpgradePhase.PROMOTING, UpgradePhase.SUCCEEDED]
+)
+def test_an_attempt_that_nobody_could_make_is_counted_and_told(phase: UpgradePhase) -> None:
+    """So it does not begin by itself when the upgrade is rolled back one day."""
+    begun = moved(phase, attempt=1)
+
+    raised = moved(phase, seen=again(begun, attempt=2))
+    later = moved(phase, seen=again(raised, attempt=2))
+    back = again(moved(UpgradePhase.ROLLED_BACK, seen=again(later, attempt=2)), attempt=2)
+
+    assert (raised.attempt, verbs(raised)) == (2, [IN_VAIN])
+    assert verbs(later) == [IN_VAIN]
+    assert not is_asked_again(back.upgrade)
+
+
+def test_who_asks_for_an_attempt_of_what_others_have_followed_is_told_so_too() -> None:
+    """It is over, whatever its number."""
+    ended = moved(UpgradePhase.SUPERSEDED, attempt=1)
+
+    told = overtaken_status(again(ended, attempt=2), now=LATER)
+
+    assert (told.attempt, verbs(told)) == (2, [IN_VAIN])
+
+
+def test_what_was_promoted_stays_so_when_an_attempt_is_asked_for_in_vain() -> None:
+    """It is the same attempt, in which that is recorded already."""
+    promoted = steered(moved(UpgradePhase.PROGRESSING, attempt=1), promote={"full": True})
+
+    raised = steered(promoted, attempt=2, promote={"full": True})
+    later = steered(raised, attempt=2, promote={"full": True})
+
+    assert verbs(later) == [("Promoted", "full"), IN_VAIN]
 
 
 def test_what_is_done_to_steer_is_bounded() -> None:
