@@ -47,7 +47,7 @@ def agent_children(
     agent = seen.agent
     name = agent.metadata.name
     usable = [revision for revision in kept if _pods(seen, revision) is not None]
-    if not usable:
+    if kept and not usable:
         return  # nothing follows from a template that is refused
     accounts = [a for r in usable if (a := children.service_account(agent, r)) is not None]
     if accounts or alone:

@@ -28,7 +28,8 @@ from agentherd.domain.errors import InvalidTemplate
 from agentherd.domain.gateways import mirror_fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
-from agentherd.domain.revision import Revision, revision_of
+from agentherd.domain.revision import Revision, lost_revision, revision_of
+from agentherd.domain.services import ServiceView
 from agentherd.domain.strategy import settled
 from agentherd.domain.template import check
 from agentherd.domain.traffic import port_fault
@@ -223,6 +224,18 @@ def revision_named(seen: AgentObservation, name: str, asked: Revision) -> Revisi
     return Revision(view.data) if view is not None else None
 
 
+def revision_or_lost(seen: AgentObservation, name: str, asked: Revision) -> Revision:
+    """A revision by its name, if only by that: one that is not found is never taken for another.
+
+    Of one that is lost the Service of the Agent still tells the ports.
+    """
+    found = revision_named(seen, name, asked)
+    if found is not None:
+        return found
+    service = seen.services.get(seen.agent.metadata.name)
+    return lost_revision(name, service.container_ports if isinstance(service, ServiceView) else ())
+
+
 def changed_spec(spec: AgentSpec, change: Change) -> AgentSpec:
     """The spec that an Agent has once the change is made."""
     update: dict[str, Any] = {}
@@ -306,20 +319,18 @@ def _goal(
 ) -> Revision:
     """What the governing upgrade leads to; without one, what serves."""
     governing = seen.upgrades.get(name or "")
-    serving = revision_named(seen, stable, asked)
     if make or governing is None:
-        return asked if make or serving is None or not seen.wanted else serving
-    status = governing.upgrade.status
-    if status.to_revision is not None and not is_asked_again(governing.upgrade):
-        found = revision_named(seen, status.to_revision, asked)
-        if found is not None:
-            return found
-    change = governing.upgrade.spec.to
-    if change is None:
-        return asked
-    if change.revision is not None:
-        return revision_named(seen, change.revision, asked) or asked
-    return revision_of(changed_spec(seen.agent.spec, change))
+        return asked if make or not seen.wanted else revision_or_lost(seen, stable, asked)
+    upgrade = governing.upgrade
+    begun = upgrade.status.to_revision if not is_asked_again(upgrade) else None
+    change = upgrade.spec.to
+    goal = asked
+    if change is not None and change.revision is not None:
+        goal = revision_or_lost(seen, change.revision, asked)
+    elif change is not None:
+        goal = revision_of(changed_spec(seen.agent.spec, change))
+    # The Agent's spec may have changed since, and what has been made meanwhile may be lost.
+    return goal if begun in {None, goal.hash} else revision_or_lost(seen, begun or "", asked)
 
 
 def _complaint(template: Mapping[str, Any]) -> str | None:

@@ -23,6 +23,7 @@ from agentherd.domain.change import (
     Choice,
     choose,
     revision_named,
+    revision_or_lost,
 )
 from agentherd.domain.dependencies import circle, waits_for
 from agentherd.domain.kinds import AGENT_UPGRADE
@@ -59,8 +60,8 @@ def decide(seen: AgentObservation | Leftovers, now: datetime) -> Plan:
     if seen.unmanaged or seen.unreadable:
         return Plan.of(hands_off(seen, now))
     choice = choose(seen)
-    status = seen.agent.status
-    serving = revision_named(seen, status.stable_revision or "", choice.asked) or choice.asked
+    stable = seen.agent.status.stable_revision
+    serving = revision_or_lost(seen, stable, choice.asked) if stable else choice.asked
     old = _old(seen, choice, serving)
     settle = _settle(seen)
     before = _split(seen, None, serving, choice.goal)
@@ -89,7 +90,7 @@ def _planned(
     agent = seen.agent
     stable = agent.status.stable_revision
     if under_way is not None and stable is not None and under_way.serving != stable:
-        serving = revision_named(seen, under_way.serving, choice.asked) or serving
+        serving = revision_or_lost(seen, under_way.serving, choice.asked)
         stable = under_way.serving
     split = _split(seen, under_way, serving, choice.goal)
     waiting_for = waits_for(seen.dependencies, ran=_ran(seen))
@@ -102,6 +103,7 @@ def _planned(
         choice,
         under_way,
         stable=stable,
+        lost=not serving.known,
         waiting_for=waiting_for,
         failure=failure_of(seen, choice, stable, now),
         now=now,
@@ -132,7 +134,7 @@ def _planned(
             kept,
             goal=choice.goal,
             sizes=shrunk.sizes,
-            alone=_alone(seen, status.stable_revision),
+            alone=serving.known and _alone(seen, status.stable_revision),
         ),
         *shrunk.intents,
         *reloaded_pods(seen, status),
@@ -170,7 +172,7 @@ def _old(seen: AgentObservation, choice: Choice, serving: Revision) -> Revision 
     governing = seen.upgrades.get(choice.name or "")
     started = governing.upgrade.status.from_revision if governing else None
     if governing is None or started is None or choice.objections.get(choice.name or "", 0) is None:
-        return serving
+        return serving if serving.known else None
     return revision_named(seen, started, choice.asked)
 
 
@@ -262,14 +264,14 @@ def _kept(
     """The revisions whose children are kept as they should be; of the others nothing is made."""
     if stable is None:
         return (choice.goal,)
-    if under_way is None:
-        return (serving,)
-    status = under_way.status
-    if status.phase is UpgradePhase.ROLLING_BACK and status.to_revision == stable:
-        return (serving, under_way.old) if under_way.old else (serving,)
-    if under_way.moving:
-        return (serving, under_way.new)
-    return (serving,)
+    kept = [serving]
+    if under_way is not None:
+        status = under_way.status
+        if status.phase is UpgradePhase.ROLLING_BACK and status.to_revision == stable:
+            kept += [under_way.old] if under_way.old else []
+        elif under_way.moving:
+            kept.append(under_way.new)
+    return tuple(revision for revision in kept if revision.known)
 
 
 def _alone(seen: AgentObservation, stable: str | None) -> bool:

@@ -29,6 +29,11 @@ class Revision:
         return digest(self.data)
 
     @property
+    def known(self) -> bool:
+        """Whether the content is known; without it nothing can be made of the revision."""
+        return True
+
+    @property
     def version(self) -> str | None:
         """The semantic version the Agent had, if it named one."""
         version: str | None = self.data.get("version")
@@ -65,6 +70,33 @@ class Revision:
     def mounts_config(self) -> bool:
         """Whether the pods have a directory with config."""
         return bool(self.config or self.data.get("hasConfig"))
+
+
+@dataclass(frozen=True)
+class LostRevision(Revision):
+    """A revision whose content nobody knows any more, because its record was deleted.
+
+    It has kept its name, by which its pods are found, and the ports that people use.
+    """
+
+    name: str
+
+    @cached_property
+    def hash(self) -> str:
+        """The name it had."""
+        return self.name
+
+    @property
+    def known(self) -> bool:
+        """It is not."""
+        return False
+
+
+def lost_revision(name: str, ports: Iterable[Mapping[str, Any]]) -> LostRevision:
+    """What is left of the revision: its `name` and the `ports` of its containers."""
+    template = {"spec": {"containers": [{"name": "unknown", "ports": list(ports)}]}}
+    data = {"template": template, "configUpdate": ConfigUpdate.ROLLOUT.value}
+    return LostRevision(data, name)
 
 
 def revision_of(spec: AgentSpec) -> Revision:

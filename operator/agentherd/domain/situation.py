@@ -16,7 +16,7 @@ from agentherd.domain.change import (
 )
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
-from agentherd.domain.kinds import REPLICA_SET
+from agentherd.domain.kinds import REPLICA_SET, revision_name
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import Facts
 from agentherd.domain.plan import (
@@ -35,11 +35,15 @@ def facts_of(
     under_way: Run | None,
     *,
     stable: str | None,
+    lost: bool,
     waiting_for: tuple[str, ...],
     failure: Failure | None,
     now: datetime,
 ) -> Facts:
-    """What the phase depends on: the revision that serves, or the first one that is to."""
+    """What the phase depends on: the revision that serves, or the first one that is to.
+
+    `lost` says that nobody knows the content of what serves any more.
+    """
     spec, status = seen.agent.spec, seen.agent.status
     judged = stable or choice.goal.hash
     sets = {view.revision: view for view in seen.sets()}
@@ -55,10 +59,12 @@ def facts_of(
         settled=status.stable_revision == judged,
         observed=status.observed_generation == seen.generation,
         waiting_for=waiting_for,
-        fault=fault_of(seen, judged),
+        fault=_lost(seen, judged) if lost and view is None else fault_of(seen, judged),
         failure=failure,
         error=_last_error(status),
-        upgrade=_account(seen, choice, under_way, stable),
+        upgrade=_with_loss(
+            _account(seen, choice, under_way, stable), _lost(seen, judged) if lost else None
+        ),
         phase=status.phase,
         since=_progress_since(status, target=judged, now=now),
         deadline=timedelta(seconds=spec.progress_deadline_seconds),
@@ -94,6 +100,22 @@ def _account(
         Reason.UPGRADE_DELETED,
         f"the upgrade to revision {choice.asked.hash} was deleted; revision {stable} serves. "
         "Change the spec, or create an AgentUpgrade without spec.to",
+    )
+
+
+def _with_loss(account: Fault | None, lost: Fault | None) -> Fault | None:
+    """What is said of an upgrade, and that what serves could not be made again."""
+    if account is None or lost is None:
+        return account
+    return Fault(account.reason, f"{account.message}; {lost.message}")
+
+
+def _lost(seen: AgentObservation, revision: str) -> Fault:
+    name = revision_name(seen.agent.metadata.name, revision)
+    return Fault(
+        Reason.REVISION_NOT_FOUND,
+        f"ControllerRevision {name} was deleted, so nobody could make its pods again; set the "
+        "spec to what they are, or to something new",
     )
 
 
@@ -138,6 +160,13 @@ def failure_of(
 
 def malformed(seen: AgentObservation, revision: Revision, now: datetime) -> Failure | None:
     """Why no pods can be made of a revision, found without asking the API server."""
+    if not revision.known:
+        if revision.hash == seen.agent.status.stable_revision:
+            return None  # it serves, and goes on doing so
+        lost = _lost(seen, revision.hash)
+        return Failure(
+            reason=lost.reason, message=lost.message, generation=seen.generation, retry_at=now
+        )
     try:
         check(revision.template)
         children.replica_set(seen.agent, revision)

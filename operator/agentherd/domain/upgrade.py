@@ -179,7 +179,9 @@ def rolling_back(facts: Facts) -> Move | None:
 def asked_back(facts: Facts) -> Move | None:
     """A person wants the old version back, also after the upgrade has succeeded."""
     request = facts.spec.rollback
-    if request is None or not request.requested or not facts.returnable:
+    if request is None or not request.requested:
+        return None
+    if facts.promoted and not facts.returnable:
         return None
     reason = request.reason or "no reason was given"
     return _go_back(facts, Reason.REQUESTED, reason, by=facts.writer or OPERATOR)

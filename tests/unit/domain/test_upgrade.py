@@ -168,7 +168,11 @@ def test_asked_back_is_possible_from_everywhere(phase: UpgradePhase) -> None:
     [
         ({"status": {"phase": UpgradePhase.ROLLED_BACK}}, UpgradePhase.ROLLED_BACK),
         (
-            {"status": {"phase": UpgradePhase.SUCCEEDED}, "returnable": False},
+            {
+                "status": {"phase": UpgradePhase.SUCCEEDED},
+                "promoted": True,
+                "returnable": False,
+            },
             UpgradePhase.SUCCEEDED,
         ),
     ],
@@ -177,6 +181,13 @@ def test_asked_back_is_possible_from_everywhere(phase: UpgradePhase) -> None:
 def test_asked_back_in_vain(fields: dict[str, Any], phase: UpgradePhase) -> None:
     """What cannot be done is not begun."""
     assert advance(at(spec=ASKED, **fields)).phase is phase
+
+
+def test_asked_back_from_a_canary_nothing_need_be_known_of_the_old_version() -> None:
+    """It serves still, so there is nothing to make anew."""
+    move = advance(at(spec=ASKED, returnable=False))
+
+    assert says(move) == (UpgradePhase.ROLLING_BACK, Reason.REQUESTED)
 
 
 @pytest.mark.parametrize("phase", [UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK])
