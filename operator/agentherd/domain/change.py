@@ -33,10 +33,7 @@ from agentherd.domain.services import ServiceView
 from agentherd.domain.strategy import settled
 from agentherd.domain.template import check
 from agentherd.domain.traffic import port_fault
-
-ENDED: Final = frozenset(
-    {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
-)
+from agentherd.domain.upgrade_phases import ENDED
 
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 

@@ -19,7 +19,6 @@ from agentherd.api import AgentStatus, Phase, UpgradePhase
 from agentherd.domain.aside import hands_off, without_agent
 from agentherd.domain.belongings import agent_children, obsolete, reloaded_pods
 from agentherd.domain.change import (
-    ENDED,
     Choice,
     choose,
     revision_named,
@@ -42,10 +41,11 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
-from agentherd.domain.run import Run, is_asked_anew, mirrored, run
+from agentherd.domain.run import Run, is_asked_anew, mirrored, run, stable_by_itself
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.traffic import Split, obstacle, traffic_intents
+from agentherd.domain.upgrade_phases import ENDED
 
 SETTLE: Final = timedelta(seconds=2)
 """How long those who send to a Service may take to follow a change, unless the Agent says."""
@@ -115,13 +115,20 @@ def _planned(
     # An upgrade that could not be made is made later, as long as its spec counts as new.
     made = Ref(AGENT_UPGRADE.name, choice.name or "")
     unmade = choice.make and made in seen.failures and seen.failures[made].retry_at > now
+    asked = agent.status.target_revision or "" if unmade else choice.asked.hash
+    upgrade = agent.status.upgrade if unmade else choice.name
+    by_itself = stable is None or upgrade is None
     status = next_status(
         seen,
         facts,
         verdict,
-        asked=agent.status.target_revision or "" if unmade else choice.asked.hash,
-        stable=stable,
-        upgrade=agent.status.upgrade if unmade else choice.name,
+        asked=asked,
+        stable=stable_by_itself(
+            stable, asked=asked, complete=facts.complete and not waiting_for, wanted=seen.wanted
+        )
+        if by_itself
+        else stable,
+        upgrade=upgrade,
         undone=under_way is not None and under_way.status.phase is UpgradePhase.ROLLING_BACK,
     )
     kept = _kept(choice, under_way, serving, stable)

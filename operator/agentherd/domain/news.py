@@ -13,9 +13,7 @@ from typing import Final
 
 from agentherd.api import AgentStatus, AgentUpgradeStatus, Phase, UpgradePhase
 from agentherd.domain import children
-from agentherd.domain.change import (
-    Choice,
-)
+from agentherd.domain.change import Choice
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.phase import Verdict

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Final
 
 from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
 from agentherd.domain.strategy import Course, canary_size, rolling_sizes
+from agentherd.domain.upgrade_phases import MOVING
 from agentherd.domain.views import ReplicaSetView
 
 
@@ -52,7 +52,7 @@ def upgrade_sizes(
     there = views[other].wanted if other in views else 0
     old = views.get(stable)
     match status.phase:
-        case _ if status.phase in _MOVING and status.to_revision == stable:
+        case _ if status.phase in MOVING and status.to_revision == stable:
             sizes[other] = min(there, wanted)  # it has taken over just now
         case UpgradePhase.PROGRESSING | UpgradePhase.PAUSED | UpgradePhase.PROMOTING:
             by_pod = course.type is StrategyType.ROLLING_UPDATE and status.steps == 0
@@ -81,9 +81,6 @@ def upgrade_sizes(
             ends = kept_until(status, course)
             sizes[other] = min(there, wanted) if ends is not None and now < ends else 0
     return sizes
-
-
-_MOVING: Final = frozenset({UpgradePhase.PROGRESSING, UpgradePhase.PAUSED, UpgradePhase.PROMOTING})
 
 
 def kept_until(status: AgentUpgradeStatus, course: Course) -> datetime | None:

@@ -1,8 +1,9 @@
 """The upgrade that governs an Agent: from what is seen to what it does next.
 
 The facts of `agentherd.domain.upgrade` are gathered here from the Agent's children, and its move
-becomes a status. Which revision is stable is the Agent's to say; it changes in one place, when the
-new version takes over or when one that has taken over is taken back.
+becomes a status. Which revision is stable is the Agent's to say, and is decided here only: in an
+upgrade by `_serving`, when the new version takes over or one that has taken over is taken back; and
+without one by `stable_by_itself`, for the first version and where nobody is served.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import is_complete
 from agentherd.domain.strategy import Course, course
 from agentherd.domain.upgrade import PATIENCE, TRIGGERS, Facts, Move, advance, begin
+from agentherd.domain.upgrade_phases import MOVING
 from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
 
 _ABOUT_THE_OBJECT = frozenset(
@@ -54,16 +56,13 @@ class Run:
     @property
     def moving(self) -> bool:
         """Whether the new version may be sent requests."""
-        return self.status.phase in _MOVING and self.serving != self.status.to_revision
+        return self.status.phase in MOVING and self.serving != self.status.to_revision
 
     @property
     def rolls(self) -> bool:
         """Whether pods are replaced one by one behind the same Service."""
         by_pod = self.course.type is StrategyType.ROLLING_UPDATE
         return self.moving and by_pod and not self.status.steps
-
-
-_MOVING = frozenset({UpgradePhase.PROGRESSING, UpgradePhase.PAUSED, UpgradePhase.PROMOTING})
 
 
 def run(
@@ -134,6 +133,17 @@ def run(
         new=choice.goal,
         old=old,
     )
+
+
+def stable_by_itself(stable: str | None, *, asked: str, complete: bool, wanted: int) -> str | None:
+    """The stable revision from now on where no upgrade has a say in it.
+
+    The first one is stable once it has proved itself, with all its pods. Later ones take its place
+    only while no pods are wanted: nobody is served, so nothing has to be gone about with care.
+    """
+    if stable is None:
+        return asked if complete and wanted else None
+    return stable if wanted else asked
 
 
 def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | None) -> str:

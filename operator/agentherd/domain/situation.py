@@ -7,26 +7,22 @@ version are its upgrade's to tell, as long as the old one serves.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
 
-from agentherd.api import AgentStatus, UpgradePhase
+from agentherd.api import AgentStatus
 from agentherd.domain import children
-from agentherd.domain.change import (
-    Choice,
-)
+from agentherd.domain.change import Choice
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import REPLICA_SET, revision_name
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import Facts
-from agentherd.domain.plan import (
-    Failure,
-)
+from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import is_complete
 from agentherd.domain.run import Run, fault_of, is_made_of
 from agentherd.domain.template import check
+from agentherd.domain.upgrade_phases import ENDED
 
 
 def facts_of(
@@ -80,7 +76,7 @@ def _account(
         return None
     if choice.make:
         return Fault(Reason.ROLLING_OUT, f"upgrade {choice.name} is made")
-    if under_way is not None and under_way.status.phase not in _OVER:
+    if under_way is not None and under_way.status.phase not in ENDED:
         what = f"upgrade {choice.name} {under_way.status.phase}: {under_way.move.message}"
         return Fault(Reason.ROLLING_OUT, what)
     if choice.asked.hash == stable:
@@ -117,9 +113,6 @@ def _lost(seen: AgentObservation, revision: str) -> Fault:
         f"ControllerRevision {name} was deleted, so nobody could make its pods again; set the "
         "spec to what they are, or to something new",
     )
-
-
-_OVER: Final = frozenset({UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK})
 
 
 def _progress_since(status: AgentStatus, *, target: str, now: datetime) -> datetime | None:

@@ -22,8 +22,8 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import MAINTENANCE_REASON, Facts, Verdict
 from agentherd.domain.plan import WriteStatus, digest
 from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrade import OPERATOR
 
-OPERATOR: Final = "agentherd"
 CONFIG_HISTORY: Final = 10
 FORMER_REVISIONS: Final = 20
 
@@ -48,10 +48,6 @@ def next_status(
     agent, before = seen.agent, seen.agent.status
     sets = [view for view in seen.replica_sets.values() if seen.own(view)]
     changed = verdict.phase != before.phase
-    if stable is None and facts.complete and facts.wanted > 0 and not facts.waiting_for:
-        stable = asked  # without pods nothing has proved itself
-    elif stable is not None and not facts.wanted and upgrade is None:
-        stable = asked  # nobody is served, so nothing has to be gone about with care
     updated = next((view for view in sets if view.revision == (stable or asked)), None)
     return AgentStatus(
         observed_generation=agent.metadata.generation,
@@ -65,7 +61,7 @@ def next_status(
         selector=f"{AGENT_LABEL}={agent.metadata.name}",
         stable_revision=stable,
         target_revision=asked,
-        former_revisions=_former(before, stable, undone=undone),
+        former_revisions=_former(before, stable, proven=facts.wanted > 0 and not undone),
         upgrade=upgrade,
         history=_history(seen, facts, verdict),
         **_errors(before, verdict, facts.now),
@@ -80,11 +76,15 @@ def next_status(
     )
 
 
-def _former(before: AgentStatus, stable: str | None, *, undone: bool) -> tuple[str, ...]:
-    """The revisions that were stable before, the latest first."""
+def _former(before: AgentStatus, stable: str | None, *, proven: bool) -> tuple[str, ...]:
+    """The revisions that were stable before, the latest first.
+
+    They are gone back to without steps, so one that is replaced while no pods are wanted is not
+    among them: it may have become stable without ever having had one.
+    """
     last = before.stable_revision
     known = before.former_revisions
-    if last is not None and last != stable and not undone:
+    if last is not None and last != stable and proven:
         known = (last, *known)
     kept = dict.fromkeys(revision for revision in known if revision != stable)
     return tuple(kept)[:FORMER_REVISIONS]

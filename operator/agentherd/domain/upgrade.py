@@ -28,6 +28,7 @@ from agentherd.domain.faults import Fault
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
 from agentherd.domain.strategy import Course, CourseStep, canary_size
+from agentherd.domain.upgrade_phases import ENDED
 
 OPERATOR: Final = "agentherd"
 
@@ -189,9 +190,10 @@ def asked_back(facts: Facts) -> Move | None:
 
 def ended(facts: Facts) -> Move | None:
     """Nothing happens after the end."""
-    if facts.status.phase not in {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK}:
+    phase = facts.status.phase
+    if phase is None or phase not in ENDED:
         return None
-    return Move(phase=facts.status.phase, reason=_ENDS[facts.status.phase], message="", changes={})
+    return Move(phase=phase, reason=ENDED[phase], message="", changes={})
 
 
 def failing(facts: Facts) -> Move | None:
@@ -455,11 +457,6 @@ TRIGGERS: Final = {
     Reason.IMAGE_UNAVAILABLE: Reason.IMAGE_UNAVAILABLE,
 }
 """Faults of a pod that end an upgrade at once; others may pass before the deadline does."""
-
-_ENDS: Final = {
-    UpgradePhase.SUCCEEDED: Reason.UPGRADE_SUCCEEDED,
-    UpgradePhase.ROLLED_BACK: Reason.ROLLED_BACK,
-}
 
 
 def _go_back(facts: Facts, trigger: Reason, reason: str, *, by: str) -> Move | None:

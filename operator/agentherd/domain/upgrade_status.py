@@ -29,6 +29,7 @@ from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import Identity, WriteStatus
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrade import OPERATOR, Move
+from agentherd.domain.upgrade_phases import ENDED
 
 UPGRADE_CONDITIONS: Final = frozenset(
     {
@@ -104,7 +105,7 @@ def overtaken_status(seen: SeenUpgrade, *, now: datetime) -> AgentUpgradeStatus:
         "it has ended and a later change governs the Agent, so this has no effect; to go back to "
         f"revision {status.from_revision}, create an AgentUpgrade with spec.to.revision"
     )
-    reason = _ENDED_BY.get(phase, Reason.SUPERSEDED)
+    reason = ENDED.get(phase, Reason.SUPERSEDED)
     move = Move(phase=phase, reason=reason, message=message, changes={})
     return _finished(seen, status, move, (), now=now)
 
@@ -161,7 +162,7 @@ def _finished(
 
 def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
     phase, reason, message = move.phase, move.reason, move.message
-    if phase in _BY_ITSELF and not message:
+    if phase in ENDED and not message:
         kept = next((c for c in status.conditions if c.type == "Progressing"), None)
         message = kept.message if kept else ""
     moving = phase in {UpgradePhase.PROGRESSING, UpgradePhase.PROMOTING, UpgradePhase.ROLLING_BACK}
@@ -179,14 +180,6 @@ def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
         yield ("Reconciling", "True", reason, message)
 
 
-_BY_ITSELF: Final = frozenset(
-    {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}
-)
-_ENDED_BY: Final = {
-    UpgradePhase.SUCCEEDED: Reason.UPGRADE_SUCCEEDED,
-    UpgradePhase.ROLLED_BACK: Reason.ROLLED_BACK,
-    UpgradePhase.SUPERSEDED: Reason.SUPERSEDED,
-}
 _STUCK: Final = frozenset(
     {
         Reason.DEPENDENCY_CYCLE,
