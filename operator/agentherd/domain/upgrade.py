@@ -90,7 +90,8 @@ class Facts:
 class Move:
     """What an upgrade does next: its phase and why, and the fields of its status that change.
 
-    `wake_at` is when time alone would bring another move.
+    `wake_at` is when time alone would bring another move, `in_vain` why a rollback that a person
+    asks for is not to be had.
     """
 
     phase: UpgradePhase
@@ -98,6 +99,7 @@ class Move:
     message: str
     changes: dict[str, Any]
     wake_at: datetime | None = None
+    in_vain: str = ""
 
 
 Rule = Callable[[Facts], Move | None]
@@ -183,9 +185,28 @@ def asked_back(facts: Facts) -> Move | None:
     if request is None or not request.requested:
         return None
     if facts.promoted and not facts.returnable:
-        return None
+        return _not_back(facts)
     reason = request.reason or "no reason was given"
     return _go_back(facts, Reason.REQUESTED, reason, by=facts.writer or OPERATOR)
+
+
+def _not_back(facts: Facts) -> Move | None:
+    """Nobody knows what the old version was; said once the new one has taken over for good."""
+    status = facts.status
+    if status.phase is not UpgradePhase.SUCCEEDED:
+        return None
+    gone = f"revision {status.from_revision} is not kept any more"
+    message = (
+        f"revision {status.to_revision} serves; the rollback that was requested has no effect, "
+        f"since {gone}. Set the Agent's spec to what it was"
+    )
+    return Move(
+        phase=status.phase,
+        reason=Reason.REVISION_NOT_FOUND,
+        message=message,
+        changes={},
+        in_vain=gone,
+    )
 
 
 def ended(facts: Facts) -> Move | None:

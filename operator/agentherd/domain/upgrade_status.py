@@ -154,7 +154,7 @@ def _finished(
         update={
             "observed_generation": generation,
             "history": history,
-            "controls": (*before.controls, *_controls(seen, now))[-MAX_CONTROLS:],
+            "controls": (*before.controls, *_controls(seen, move, now))[-MAX_CONTROLS:],
             "conditions": (*rest, *conditions),
         }
     )
@@ -172,9 +172,11 @@ def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
         verdict = "True"
     elif phase in {UpgradePhase.ROLLING_BACK, UpgradePhase.ROLLED_BACK, UpgradePhase.SUPERSEDED}:
         verdict = "False"
-    yield ("Succeeded", verdict, reason, message)
-    yield ("Ready", _status(verdict == "True"), reason, message)
-    if phase is UpgradePhase.ROLLED_BACK or reason in _STUCK:
+    # A success is one, whatever is asked for afterwards and not to be had.
+    outcome = ENDED[phase] if verdict == "True" else reason
+    yield ("Succeeded", verdict, outcome, message)
+    yield ("Ready", _status(verdict == "True"), outcome, message)
+    if phase is UpgradePhase.ROLLED_BACK or outcome in _STUCK:
         yield ("Stalled", "True", reason, message)
     elif verdict == "Unknown" or phase is UpgradePhase.ROLLING_BACK:
         yield ("Reconciling", "True", reason, message)
@@ -194,14 +196,14 @@ _STUCK: Final = frozenset(
 )
 
 
-def _controls(seen: SeenUpgrade, now: datetime) -> Iterator[Control]:
+def _controls(seen: SeenUpgrade, move: Move, now: datetime) -> Iterator[Control]:
     """What a person has done since the spec was last seen, as far as it can be told apart."""
     spec, status = seen.upgrade.spec, seen.upgrade.status
     if status.observed_generation is None:
         return
     done = [(c.verb, c.detail) for c in status.controls]
     by = seen.writer or OPERATOR
-    for verb, detail in _verbs(spec, done, in_vain=is_asked_in_vain(seen.upgrade)):
+    for verb, detail in _verbs(spec, move, done, in_vain=is_asked_in_vain(seen.upgrade)):
         control = Control(verb=verb, by=by, at=now, detail=detail)
         # Compared as it is kept, since a long reason loses its end there.
         if verb != "RollbackRequested" or (verb, control.detail) not in done:
@@ -209,7 +211,7 @@ def _controls(seen: SeenUpgrade, now: datetime) -> Iterator[Control]:
 
 
 def _verbs(
-    spec: AgentUpgradeSpec, done: list[tuple[str, str]], *, in_vain: bool
+    spec: AgentUpgradeSpec, move: Move, done: list[tuple[str, str]], *, in_vain: bool
 ) -> Iterator[tuple[str, str]]:
     pausing = next((verb for verb, _ in reversed(done) if verb in {"Paused", "Resumed"}), None)
     if spec.paused and pausing != "Paused":
@@ -231,12 +233,13 @@ def _verbs(
         if ("Promoted", said) not in in_this_attempt and (spec.promote.full or spec.promote.step):
             yield "Promoted", said
     if spec.rollback is not None and spec.rollback.requested:
-        yield "RollbackRequested", _of(spec)
+        yield "RollbackRequested", _of(spec, move)
 
 
-def _of(spec: AgentUpgradeSpec) -> str:
+def _of(spec: AgentUpgradeSpec, move: Move) -> str:
     reason = spec.rollback.reason if spec.rollback else None
-    return f"attempt {spec.attempt}" + (f": {reason}" if reason else "")
+    effect = f": no effect, {move.in_vain}" if move.in_vain else ""
+    return f"attempt {spec.attempt}{effect}" + (f": {reason}" if reason else "")
 
 
 def _status(value: bool) -> ConditionStatus:  # noqa: FBT001  (a conversion)

@@ -358,3 +358,41 @@ def test_a_service_that_was_deleted_with_the_record_comes_with_the_next_version(
     one = told(None, life)
 
     assert "greeter" in one.twin.names(SERVICE)
+
+
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_a_rollback_to_what_is_not_kept_is_answered_once(restarts: int) -> None:
+    """It has no effect, the conditions say why, and the success stays one."""
+
+    async def life(one: Story) -> None:
+        await settled(one)
+        await one.lose(OLD)
+        await one.steer(rollback={"requested": True, "reason": "complaints"})
+        for _ in range(restarts):
+            await one.restart()
+
+    one = told(None, life)
+    status = one.twin.live(AGENT_UPGRADE, "greeter-2")["status"]
+    conditions = {c["type"]: c for c in status["conditions"]}
+
+    assert status["phase"] == "Succeeded"
+    assert [c["detail"] for c in status["controls"] if c["verb"] == "RollbackRequested"] == [
+        f"attempt 1: no effect, revision {OLD} is not kept any more: complaints"
+    ]
+    assert conditions["Progressing"]["reason"] == "RevisionNotFound"
+    assert "has no effect" in conditions["Progressing"]["message"]
+    assert (conditions["Ready"]["status"], "Stalled" in conditions) == ("True", False)
+    assert one.agent()["stableRevision"] == NEW
+
+
+def test_a_history_limit_of_nothing_leaves_nothing_to_go_back_to() -> None:
+    async def life(one: Story) -> None:
+        one.spec["revisionHistoryLimit"] = 0
+        await one.change("agent:2")
+        await settled(one)
+        await one.steer(**ROLL_BACK)
+
+    one = told(None, life)
+
+    assert one.phase() == "Succeeded"
+    assert one.told().startswith("AllAvailable")

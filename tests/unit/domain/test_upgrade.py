@@ -183,6 +183,16 @@ def test_asked_back_in_vain(fields: dict[str, Any], phase: UpgradePhase) -> None
     assert advance(at(spec=ASKED, **fields)).phase is phase
 
 
+def test_asked_back_to_what_is_not_kept_it_is_told_why_nothing_happens() -> None:
+    move = advance(
+        at(spec=ASKED, status={"phase": UpgradePhase.SUCCEEDED}, promoted=True, returnable=False)
+    )
+
+    assert says(move) == (UpgradePhase.SUCCEEDED, Reason.REVISION_NOT_FOUND)
+    assert "has no effect" in move.message
+    assert move.changes == {}
+
+
 def test_asked_back_from_a_canary_nothing_need_be_known_of_the_old_version() -> None:
     """It serves still, so there is nothing to make anew."""
     move = advance(at(spec=ASKED, returnable=False))
