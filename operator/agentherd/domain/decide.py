@@ -41,7 +41,7 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
-from agentherd.domain.run import Run, is_asked_anew, mirrored, run, stable_by_itself
+from agentherd.domain.run import Run, is_asked_anew, mirrored, run, stable_by_itself, stable_by_itself
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.traffic import Split, obstacle, traffic_intents

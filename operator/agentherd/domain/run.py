@@ -135,7 +135,9 @@ def run(
     )
 
 
-def stable_by_itself(stable: str | None, *, asked: str, complete: bool, wanted: int) -> str | None:
+def stable_by_itself(
+    stable: str | None, *, asked: str, complete: bool, wanted: int, upgraded: bool
+) -> str | None:
     """The stable revision from now on where no upgrade has a say in it.
 
     The first one is stable once it has proved itself, with all its pods. Later ones take its place
@@ -143,7 +145,7 @@ def stable_by_itself(stable: str | None, *, asked: str, complete: bool, wanted: 
     """
     if stable is None:
         return asked if complete and wanted else None
-    return stable if wanted else asked
+    return stable if wanted or upgraded else asked
 
 
 def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | None) -> str:

@@ -156,6 +156,28 @@ def test_every_life_comes_to_rest(
     assert one.running() or one.twin.names(SERVICE) == ["greeter"]
 
 
+def test_what_never_had_a_pod_is_not_promoted_without_steps() -> None:
+    """A version that came and went while the Agent had no pods has not proved itself."""
+
+    async def live() -> Life:
+        one = Life(POLICIES[-1], None)
+        await one.rig.until_quiet()
+        for what, how in [
+            ("replicas", 0),
+            ("image", "agent:2"),
+            ("image", "agent:3"),
+            ("replicas", 2),
+            ("image", "agent:2"),
+        ]:
+            one.act(what, how)
+            await one.work(2)
+        return one
+
+    (upgrade,) = in_fake_time(live).twin.all(AGENT_UPGRADE)
+
+    assert upgrade["status"]["steps"] == 1
+
+
 def in_fake_time_plan(one: Life) -> Plan:
     async def live() -> Plan:
         await asyncio.sleep(10_000)

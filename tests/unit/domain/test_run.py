@@ -28,6 +28,7 @@ from agentherd.domain.run import (
     is_made_of,
     mirrored,
     run,
+    stable_by_itself,
     weight_seen,
 )
 from agentherd.domain.upgrade import PATIENCE
@@ -538,6 +539,38 @@ def test_what_a_revision_is_made_of() -> None:
 
 
 # Which revision is stable
+
+
+@pytest.mark.parametrize(
+    ("stable", "complete", "wanted", "upgraded", "after"),
+    [
+        (None, True, 2, False, "new"),
+        (None, False, 2, False, None),
+        (None, True, 0, False, None),
+        (None, True, 2, True, "new"),
+        ("old", True, 2, False, "old"),
+        ("old", False, 0, False, "new"),
+        ("old", False, 0, True, "old"),
+    ],
+    ids=[
+        "first",
+        "not yet",
+        "no pods",
+        "whatever its upgrades",
+        "left to an upgrade",
+        "nobody served",
+        "upgrade waits",
+    ],
+)
+def test_a_revision_becomes_stable_by_itself_when_it_has_proved_itself(
+    stable: str | None, *, complete: bool, wanted: int, upgraded: bool, after: str | None
+) -> None:
+    """Without pods nothing proves itself, unless another revision has before."""
+    found = stable_by_itself(
+        stable, asked="new", complete=complete, wanted=wanted, upgraded=upgraded
+    )
+
+    assert found == after
 
 
 @pytest.mark.parametrize(

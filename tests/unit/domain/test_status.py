@@ -67,36 +67,23 @@ def test_the_selector_is_for_autoscalers() -> None:
     assert after().selector == "agentherd.dev/agent=greeter"
 
 
-@pytest.mark.parametrize(
-    ("complete", "wanted", "before", "upgrade", "stable"),
-    [
-        (True, 2, None, None, "new"),
-        (False, 2, None, None, None),
-        (True, 0, None, None, None),
-        (True, 2, "old", None, "old"),
-        (True, 0, "old", None, "new"),
-        (True, 0, "old", "greeter-2", "old"),
-    ],
-    ids=["first", "not yet", "no pods", "left to an upgrade", "nobody served", "upgrade waits"],
-)
-def test_a_revision_becomes_stable_when_it_has_proved_itself(
-    complete: bool, wanted: int, before: str | None, upgrade: str | None, stable: str | None
-) -> None:
-    """Without pods nothing proves itself, unless another revision has before."""
-    status = after(
-        known=facts(wanted=wanted, complete=complete),
-        before=AgentStatus(stable_revision=before),
-        says={"upgrade": upgrade},
-    )
+@pytest.mark.parametrize("stable", [None, "old", "new"])
+def test_the_stable_revision_is_the_one_that_was_decided(stable: str | None) -> None:
+    """A status tells; it does not decide."""
+    known = facts(wanted=0, complete=True)
+
+    status = after(known=known, before=AgentStatus(stable_revision="old"), says={"stable": stable})
 
     assert status.stable_revision == stable
 
 
-def test_an_agent_that_waits_has_proved_nothing() -> None:
-    """No pods are wanted of it yet, and there are none."""
-    status = after(known=facts(wanted=2, complete=True, waiting_for=("model",)))
+def test_what_was_replaced_without_pods_is_not_remembered() -> None:
+    """It may never have had any, so it has not proved itself."""
+    before = AgentStatus(stable_revision="old", former_revisions=("a", "new"))
 
-    assert status.stable_revision is None
+    status = after(known=facts(wanted=0), before=before, says={"stable": "new"})
+
+    assert status.former_revisions == ("a",)
 
 
 @pytest.mark.parametrize(
