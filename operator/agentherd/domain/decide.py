@@ -41,7 +41,7 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
-from agentherd.domain.run import Run, is_asked_anew, mirrored, run, stable_by_itself, stable_by_itself
+from agentherd.domain.run import Run, is_asked_anew, mirrored, run, stable_by_itself
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.traffic import Split, obstacle, traffic_intents
@@ -117,17 +117,18 @@ def _planned(
     unmade = choice.make and made in seen.failures and seen.failures[made].retry_at > now
     asked = agent.status.target_revision or "" if unmade else choice.asked.hash
     upgrade = agent.status.upgrade if unmade else choice.name
-    by_itself = stable is None or upgrade is None
     status = next_status(
         seen,
         facts,
         verdict,
         asked=asked,
         stable=stable_by_itself(
-            stable, asked=asked, complete=facts.complete and not waiting_for, wanted=seen.wanted
-        )
-        if by_itself
-        else stable,
+            stable,
+            asked=asked,
+            complete=facts.complete and not waiting_for,
+            wanted=seen.wanted,
+            upgraded=upgrade is not None,
+        ),
         upgrade=upgrade,
         undone=under_way is not None and under_way.status.phase is UpgradePhase.ROLLING_BACK,
     )
