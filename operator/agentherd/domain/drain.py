@@ -145,10 +145,16 @@ class _Judge:
             return settled
         return settled + self.timeout
 
-    def order(self, pod: DrainingPod) -> tuple[bool, bool, datetime, str, str]:
-        """Who goes first: the unready, then the longest marked, then by name."""
+    def order(self, pod: DrainingPod) -> tuple[bool, bool, bool, datetime, str, str]:
+        """Who goes first: the unready, then the longest marked, then by name.
+
+        One that is released comes before others that are marked: the ReplicaSet may have been
+        lowered for it already, and would take another one in its place.
+        """
         since = self.mark(pod)
-        return (pod.ready, since is None, since or self.now, pod.name, pod.uid)
+        marked = since is not None
+        released = marked and pod.released
+        return (pod.ready, not marked, not released, since or self.now, pod.name, pod.uid)
 
 
 def shrink(

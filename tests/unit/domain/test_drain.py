@@ -127,6 +127,17 @@ def test_without_metrics_a_pod_goes_when_traffic_has_settled() -> None:
     assert (after.size, after.wake_at) == (1, None)
 
 
+def test_a_pod_for_which_the_replica_set_was_lowered_goes_when_more_are_wanted_again() -> None:
+    """Its mark taken away, the controller would take the other one, which has work to do."""
+    busy, idle = draining("a", 5), draining("b", 5, released=True)
+
+    found = shrunk(
+        busy, idle, size=1, current=1, readings={"a": reading(1), "b": reading(0, age=1)}
+    )
+
+    assert (found.size, found.unmark) == (1, ("uid-a",))
+
+
 def test_an_unready_pod_goes_first_and_at_once() -> None:
     """It gets no requests, whatever its label says; the mark keeps it so until it has gone."""
     found = shrunk(Pod(name="a"), Pod(name="b", ready=False), size=1)
