@@ -10,7 +10,7 @@ whose last write was refused is left alone until it is due for another try.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -30,10 +30,13 @@ from agentherd.domain.news import agent_news, upgrade_news
 from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.phase import Facts, Verdict, judge
 from agentherd.domain.plan import (
+    Apply,
     Emit,
     Intent,
+    Merge,
     Plan,
     Ref,
+    Stage,
     WriteStatus,
 )
 from agentherd.domain.pods import measured, replaced, sized
@@ -44,7 +47,13 @@ from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
 from agentherd.domain.run import Run, is_asked_anew, mirrored, run, stable_by_itself
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
-from agentherd.domain.traffic import Split, obstacle, traffic_intents
+from agentherd.domain.traffic import (
+    Split,
+    is_taken_back,
+    obstacle,
+    traffic_intents,
+    unreachable,
+)
 from agentherd.domain.upgrade_phases import ENDED
 
 SETTLE: Final = timedelta(seconds=2)
@@ -70,7 +79,7 @@ def decide(seen: AgentObservation | Leftovers, now: datetime) -> Plan:
         choice,
         old=old,
         obstacle=obstacle(seen, _hardest(seen, choice, before)),
-        shifted=not any(traffic_intents(seen, before)),
+        shifted=is_taken_back(seen, before),
         refusal=malformed(seen, choice.goal, now),
         settle=settle,
         now=now,
@@ -105,7 +114,7 @@ def _planned(
         stable=stable,
         lost=not serving.known,
         waiting_for=waiting_for,
-        failure=failure_of(seen, choice, stable, now),
+        failure=failure_of(seen, choice, stable, now) or unreachable(seen, serving, now),
         now=now,
     )
     verdict = judge(facts)
@@ -157,7 +166,7 @@ def _planned(
     return Plan.of(
         [*(i for i in intents if _is_due(seen, i, under_way, now)), *told],
         wake_at=now
-        if _leads_on(seen, status, under_way)
+        if _leads_on(seen, status, under_way) or _goes_back(seen, under_way, intents, now)
         else _wake_at(seen, facts, under_way, shrunk.wake_at, now),
         measure=measured(seen, contents, under_way),
     )
@@ -317,6 +326,16 @@ def _leads_on(seen: AgentObservation, after: AgentStatus, under_way: Run | None)
         and under_way.status.phase in ENDED
         and under_way.governing.upgrade.status.phase not in ENDED
     )
+
+
+def _goes_back(
+    seen: AgentObservation, under_way: Run | None, intents: Sequence[Intent], now: datetime
+) -> bool:
+    """Whether requests are taken back by what is written now, so that the way back may end."""
+    if under_way is None or under_way.status.phase is not UpgradePhase.ROLLING_BACK:
+        return False
+    moves = (i for i in intents if isinstance(i, Apply | Merge) and i.stage is Stage.TRAFFIC)
+    return any(_is_due(seen, move, under_way, now) for move in moves)
 
 
 def _wake_at(

@@ -23,7 +23,7 @@ from agentherd.domain.plan import (
 )
 from agentherd.domain.reasons import Reason
 from agentherd.domain.run import Run, weight_seen
-from agentherd.domain.traffic import Split, obstacle
+from agentherd.domain.traffic import Split, given_weight, obstacle
 from agentherd.domain.upgrade_status import (
     identity_of,
     overtaken_status,
@@ -109,11 +109,14 @@ def _splitter(seen: AgentObservation, status: AgentUpgradeStatus, split: Split) 
     if split.mirror:
         copies = f"all requests go to the old version, copies of {split.mirror} % to the new one"
         return Fault(Reason.WEIGHT_APPLIED, copies)
-    if status.weight == 0:
-        return Fault(Reason.WEIGHT_APPLIED, "all requests go to the old version")
-    if seen.agent.spec.traffic is None:
+    if (weight := given_weight(seen, split)) == 100 and not split.stable_ready:
+        alone = "all requests go to the new version, since no pod of the old one is ready"
+        return Fault(Reason.WEIGHT_APPLIED, alone)
+    if weight:
+        return Fault(Reason.WEIGHT_APPLIED, f"the route gives the new version {weight} %")
+    if split.selected is None and split.canary_ready:
         return Fault(Reason.SHARED_BY_REPLICAS, "requests are shared by the number of pods")
-    return Fault(Reason.WEIGHT_APPLIED, f"the route gives the new version {status.weight} %")
+    return Fault(Reason.WEIGHT_APPLIED, "all requests go to the old version")
 
 
 def agent_news(

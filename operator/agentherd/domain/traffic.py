@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agentherd.api import Traffic
@@ -31,14 +32,22 @@ from agentherd.domain.kinds import (
     revision_service_name,
 )
 from agentherd.domain.observation import AgentObservation
-from agentherd.domain.plan import Apply, Delete, Merge, Ref, Stage
+from agentherd.domain.plan import Apply, Delete, Failure, Merge, Ref, Stage, digest
 from agentherd.domain.ports import served_port, unreferred, unresolved, unshared
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.routes import RouteView, own_route
 from agentherd.domain.template import container_ports
 from agentherd.domain.upkeep import keep
-from agentherd.domain.weights import Backend, RouteConflict, ports_of, refers, safe_weight, weighted
+from agentherd.domain.weights import (
+    Backend,
+    RouteConflict,
+    ports_of,
+    refers,
+    safe_weight,
+    sends_to,
+    weighted,
+)
 
 Place = tuple[Kind, Key]
 
@@ -154,6 +163,55 @@ def obstacle(seen: AgentObservation, split: Split) -> Fault | None:
     return None
 
 
+def unreachable(seen: AgentObservation, serving: Revision, now: datetime) -> Failure | None:
+    """Why the Agent's own route cannot lead to what serves, whether an upgrade runs or not."""
+    traffic = seen.agent.spec.traffic
+    if traffic is None or traffic.route_ref is not None:
+        return None
+    found = unresolved(traffic, serving, f"revision {serving.hash}, which serves")
+    if found is None:
+        return None
+    return Failure(
+        reason=found.reason, message=found.message, generation=seen.generation, retry_at=now
+    )
+
+
+def is_taken_back(seen: AgentObservation, split: Split) -> bool:
+    """Whether all requests are seen to go to the stable version of the split.
+
+    A route that is missing takes them nowhere, unless it is a person's.
+    """
+    return _leads_back(seen) and _sends(seen, split.stable, selected=split.selected)
+
+
+def _leads_back(seen: AgentObservation) -> bool:
+    traffic, name = seen.agent.spec.traffic, seen.agent.metadata.name
+    if traffic is not None and not seen.routes_known:
+        return False
+    if traffic is not None and traffic.route_ref is None:
+        own = seen.routes.get(place_of(seen.key, traffic))
+        if own is None or own.deleting or not refers(own.rules, name, namespace=own.namespace):
+            return False
+    return not any(
+        sends_to(
+            view.rules, namespace=view.namespace, ours=lambda to: is_revision_service(name, to)
+        )
+        for view in seen.routes.values()
+        if not view.deleting
+    )
+
+
+def _sends(seen: AgentObservation, stable: Revision, *, selected: str | None) -> bool:
+    """Whether the Service of the Agent, if it is to have one, is seen to select this."""
+    manifest = children.service(seen.agent, stable, selected=selected)
+    if manifest is None:
+        return True
+    live = seen.services.get(seen.agent.metadata.name)
+    if live is None or live.deleting or live.touched:
+        return False
+    return live.applied == digest(manifest)
+
+
 def _refused_service(seen: AgentObservation) -> Fault | None:
     """Why the API server does not want a Service as it should be."""
     for ref, failure in sorted(seen.failures.items()):
@@ -224,6 +282,11 @@ def _admissions(seen: AgentObservation, split: Split) -> Intents:
                 patch={"metadata": {"labels": {ADMITTED_LABEL: ADMITTED}}},
                 stage=Stage.TRAFFIC,
             )
+
+
+def given_weight(seen: AgentObservation, split: Split) -> int:
+    """The percentage that the route is told to give the new version."""
+    return _backends(seen, split)[2]
 
 
 def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Split) -> Intents:

@@ -189,6 +189,7 @@ _STUCK: Final = frozenset(
         Reason.INVALID_TEMPLATE,
         Reason.NOT_SUPPORTED,
         Reason.NOT_UNDERSTOOD,
+        Reason.PORT_NOT_FOUND,
         Reason.REVISION_NOT_FOUND,
         Reason.TARGET_NOT_FOUND,
         Reason.TEMPLATE_CONFLICT,
