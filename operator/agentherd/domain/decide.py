@@ -44,12 +44,13 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
-from agentherd.domain.run import Run, is_asked_anew, mirrored, run, stable_by_itself
+from agentherd.domain.run import Run, fault_of, is_asked_anew, mirrored, run, stable_by_itself
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.traffic import (
     Split,
     is_taken_back,
+    keeps_people,
     obstacle,
     traffic_intents,
     unreachable,
@@ -214,7 +215,8 @@ def _split(
     ready = {revision: view.ready for revision, view in sets.items()}
     others = any(v.replicas or v.wanted for v in sets.values() if v.revision != serving.hash)
     if under_way is None or not under_way.moving:
-        return Split(stable=serving, selected=serving.hash if others else None)
+        kept = _kept_on(seen, under_way, serving, ready) if under_way else None
+        return kept or Split(stable=serving, selected=serving.hash if others else None)
     new = under_way.new
     by_gateway = seen.agent.spec.traffic is not None
     by_count = under_way.rolls or (not by_gateway and under_way.status.weight > 0)
@@ -228,6 +230,34 @@ def _split(
         stable_ready=ready.get(serving.hash, 0),
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
+    )
+
+
+def _kept_on(
+    seen: AgentObservation, under_way: Run, serving: Revision, ready: Mapping[str, int]
+) -> Split | None:
+    """The split while only the new version can answer, though a person wants the old one back.
+
+    One that fails loses its requests at once, whoever is left.
+    """
+    status, new = under_way.status, under_way.new
+    record = status.rollback
+    wanted_back = status.phase is UpgradePhase.ROLLING_BACK and serving.hash != new.hash
+    if not wanted_back or record is None or record.trigger != Reason.REQUESTED:
+        return None
+    if ready.get(serving.hash) or not ready.get(new.hash) or fault_of(seen, new.hash):
+        return None
+    by_route, shared = keeps_people(seen, serving, new)
+    if not by_route and not shared:
+        return None
+    return Split(
+        stable=serving,
+        canary=new if by_route else None,
+        routed=by_route,
+        weight=100 if by_route else 0,
+        selected=None if shared else serving.hash,
+        preview=by_route,
+        canary_ready=ready[new.hash],
     )
 
 

@@ -46,6 +46,7 @@ from agentherd.domain.weights import (
     refers,
     safe_weight,
     sends_to,
+    weight_in,
     weighted,
 )
 
@@ -182,6 +183,18 @@ def is_taken_back(seen: AgentObservation, split: Split) -> bool:
     A route that is missing takes them nowhere, unless it is a person's.
     """
     return _leads_back(seen) and _sends(seen, split.stable, selected=split.selected)
+
+
+def keeps_people(seen: AgentObservation, stable: Revision, new: Revision) -> tuple[bool, bool]:
+    """Whether people are seen to be sent to `new`: by a route, and by the Service of both."""
+    name = seen.agent.metadata.name
+    service = revision_service_name(name, new.hash)
+    by_route = any(
+        weight_in(view.rules, namespace=view.namespace, stable=name, canary=service)
+        for view in seen.routes.values()
+    )
+    shared = name in seen.services and _sends(seen, stable, selected=None)
+    return by_route, shared
 
 
 def _leads_back(seen: AgentObservation) -> bool:

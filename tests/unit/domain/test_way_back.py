@@ -234,6 +234,31 @@ def test_a_weight_goes_though_the_port_of_the_spec_leads_nowhere() -> None:
 CANARY: Final = edited(template=ports(8080, image="agent:2"))
 
 
+def test_who_is_asked_back_answers_until_an_old_pod_can() -> None:
+    """A sound version keeps the requests as long as nobody else is ready, and says so."""
+    alone = live(CANARY, sick("agent:1"), asked(**BACK), traffic=OWN)
+    back = live(CANARY, sick("agent:1"), asked(**BACK), well, traffic=OWN)
+
+    assert sent(alone) == [(True, 8080, 0), (False, 8080, 100)]
+    assert status_of(alone)["phase"] == "RollingBack"
+    assert condition(alone, "TrafficApplied")[2] == (
+        "all requests go to the new version, since no pod of the old one is ready"
+    )
+    assert sent(back) == [(True, 8080, None)]
+    assert status_of(back)["phase"] == "RolledBack"
+
+
+def test_behind_one_service_it_answers_on_too() -> None:
+    """Until an old pod is ready the Service sends to all."""
+    alone = live(CANARY, sick("agent:1"), asked(**BACK))
+    back = live(CANARY, sick("agent:1"), asked(**BACK), well)
+
+    assert selects_all(alone)
+    assert status_of(alone)["phase"] == "RollingBack"
+    assert not selects_all(back)
+    assert status_of(back)["phase"] == "RolledBack"
+
+
 @pytest.mark.parametrize("traffic", [OWN, None], ids=["a route", "one Service"])
 def test_one_that_fails_loses_its_requests_first_thing(traffic: dict[str, Any] | None) -> None:
     """Whoever is left."""
