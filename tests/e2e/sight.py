@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final
 
-from tests.e2e.cluster import Moment, Object
+from tests.e2e.cluster import Moment, Object, Refused
 from tests.e2e.world import World, condition_status
 
 AT_A_TIME: Final = 10.0
@@ -70,10 +71,14 @@ class Sight:
         moment = self._since
         known = {item["metadata"]["uid"]: _version(item) for item in moment.items}
         while not self._over.is_set():
-            for change in self._world.follow(self._kind, since=moment, within=AT_A_TIME):
-                self._note(change.type, change.object, known)
-                if self._over.is_set():
-                    return
+            try:
+                for change in self._world.follow(self._kind, since=moment, within=AT_A_TIME):
+                    self._note(change.type, change.object, known)
+                    if self._over.is_set():
+                        return
+            except Refused as error:
+                if error.status != HTTPStatus.GONE:
+                    raise
             # A watch from the last change might be too old where others change a lot.
             moment = self._world.now(self._kind)
             for item in moment.items:
