@@ -62,14 +62,13 @@ class Controllers:
     def _run(self, owner: Raw) -> None:
         """Give a ReplicaSet its pods, and both their status."""
         wanted = owner["spec"].get("replicas", 1)
-        uid = owner["metadata"]["uid"]
-        pods = [p for p in self._twin.all(POD) if p["metadata"]["ownerReferences"][0]["uid"] == uid]
+        pods = self._claimed(owner)
         pods.sort(key=self._worth, reverse=True)
         for pod in pods[wanted:]:
             metadata = pod["metadata"]
             self._twin.remove(POD, metadata["name"], namespace=metadata["namespace"])
         pods = pods[:wanted]
-        taken = {pod["metadata"]["name"] for pod in pods}
+        taken = set(self._twin.names(POD))
         names = (f"{owner['metadata']['name']}-{number}" for number in count())
         while len(pods) < wanted:
             if (name := next(names)) not in taken:
@@ -84,6 +83,27 @@ class Controllers:
             "observedGeneration": owner["metadata"]["generation"],
         }
         self._report(REPLICA_SET, owner, status)
+
+    def _claimed(self, owner: Raw) -> list[Raw]:
+        """The pods of a ReplicaSet: it takes those nobody has, and lets others go."""
+        metadata, selector = owner["metadata"], owner["spec"]["selector"]["matchLabels"]
+        pods: list[Raw] = []
+        for pod in self._twin.all(POD):
+            found, had = pod["metadata"], _controller(pod)
+            near = found["namespace"] == metadata["namespace"]
+            matches = near and selector.items() <= found.get("labels", {}).items()
+            mine = had == metadata["uid"]
+            if matches != mine and (mine or had is None):
+                others = [o for o in found.get("ownerReferences", ()) if not o.get("controller")]
+                ours = [{"uid": metadata["uid"], "controller": True}] if matches else []
+                self._edit(pod, {"metadata": {"ownerReferences": [*others, *ours]}})
+            if matches and (mine or had is None):
+                pods.append(pod)
+        return pods
+
+    def _edit(self, pod: Raw, patch: Raw) -> None:
+        found = pod["metadata"]
+        self._twin.edit(POD, found["name"], patch, manager="rs", namespace=found["namespace"])
 
     def _worth(self, pod: Raw) -> tuple[bool, int, int]:
         """Who stays: the ready, of those the ones with the higher deletion cost, then the older."""
@@ -128,6 +148,11 @@ class Controllers:
             "ready": reason is None,
             "restartCount": 0,
         }
+
+
+def _controller(pod: Raw) -> str | None:
+    owners = pod["metadata"].get("ownerReferences", ())
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
 
 
 def _ip(uid: str) -> str:

@@ -47,6 +47,7 @@ from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
 from agentherd.domain.run import Run, fault_of, is_asked_anew, mirrored, run, stable_by_itself
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
+from agentherd.domain.strays import strays
 from agentherd.domain.traffic import (
     Split,
     is_taken_back,
@@ -145,6 +146,7 @@ def _planned(
     kept = _kept(choice, under_way, serving, stable)
     intents: list[Intent] = [
         *traffic_intents(seen, split),
+        *strays(seen, choice.goal),
         *records(seen, choice, under_way),
         *replaced(seen, under_way),
         *agent_children(
