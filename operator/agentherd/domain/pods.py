@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from agentherd.domain.attempt import stale_pods
 from agentherd.domain.drain import Mark, Shrinking, shrink
 from agentherd.domain.kinds import (
     DELETION_COST_ANNOTATION,
@@ -25,7 +26,7 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Delete, Merge, Scale, Stage
 from agentherd.domain.readings import Counters, Target
 from agentherd.domain.revision import Revision
-from agentherd.domain.run import Run, stale_pods
+from agentherd.domain.run import Run
 from agentherd.domain.template import container_ports, probed_port
 from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
 
@@ -78,7 +79,8 @@ def replaced(seen: AgentObservation, under_way: Run | None) -> Iterator[Delete]:
     """
     if under_way is None or not under_way.moving:
         return
-    for pod in stale_pods(seen, under_way.new.hash, under_way.status):
+    upgrade = under_way.governing.upgrade
+    for pod in stale_pods(seen, under_way.new.hash, upgrade, under_way.status):
         yield Delete(kind=POD, name=pod.name, uid=pod.uid, stage=Stage.RECORD)
 
 

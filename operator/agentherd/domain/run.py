@@ -18,6 +18,7 @@ from agentherd.api import (
     StrategyType,
     UpgradePhase,
 )
+from agentherd.domain.attempt import is_outdated, lasting_pods, past_crash, stale_pods
 from agentherd.domain.change import Choice, is_direct, is_running, strategy_of
 from agentherd.domain.faults import Fault, check_fault
 from agentherd.domain.kinds import revision_name
@@ -28,9 +29,9 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import is_complete
 from agentherd.domain.strategy import Course, course
-from agentherd.domain.upgrade import PATIENCE, TRIGGERS, Facts, Move, advance, begin
+from agentherd.domain.upgrade import PATIENCE, Facts, Move, advance, begin
 from agentherd.domain.upgrade_phases import MOVING
-from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
+from agentherd.domain.views import ReplicaSetView
 
 _ABOUT_THE_OBJECT = frozenset(
     {Reason.INVALID_TEMPLATE, Reason.INVALID_CHILD, Reason.TEMPLATE_CONFLICT}
@@ -206,7 +207,7 @@ def _facts(
         stable=_available(sets.get(stable or "")),
         by_gateway=seen.agent.spec.traffic is not None,
         settle=settle,
-        fault=_fault_of_new(seen, goal, status) or _unhealthy(seen, goal),
+        fault=_fault_of_new(seen, governing, goal) or _unhealthy(seen, goal),
         refusal=refusal,
         promoted=stable == goal.hash,
         shifted=shifted,
@@ -226,53 +227,16 @@ def fault_of(seen: AgentObservation, revision: str) -> Fault | None:
     for view in seen.sets():
         if view.revision == revision and view.fault is not None:
             return view.fault
-    return next((pod.fault for pod in _lasting(seen, revision) if pod.fault is not None), None)
+    return next((pod.fault for pod in lasting_pods(seen, revision) if pod.fault is not None), None)
 
 
-def _lasting(seen: AgentObservation, revision: str) -> Iterable[PodView]:
-    return (pod for pod in seen.pods_of(revision) if not pod.deleting and not pod.finished)
-
-
-def _fault_of_new(
-    seen: AgentObservation, goal: Revision, status: AgentUpgradeStatus
-) -> Fault | None:
-    """The first fault of the new version in this attempt.
-
-    A crash counts also when the container runs again by now: the kubelet keeps it in the pod, so a
-    process that was away meanwhile decides the same.
-    """
-    old = {pod.uid for pod in stale_pods(seen, goal.hash, status)}
-    pods = {uid: pod for uid, pod in seen.pods.items() if pod.uid not in old}
-    if fault := fault_of(replace(seen, pods=pods), goal.hash):
-        return fault
-    for pod in _lasting(seen, goal.hash):
-        at = pod.crash.at if pod.crash else None
-        if (
-            status.started_at
-            and at
-            and at >= status.started_at
-            and not _is_stale(pod.crash, pod, status)
-        ):
-            return pod.crash
-    return None
-
-
-def stale_pods(
-    seen: AgentObservation, revision: str, status: AgentUpgradeStatus
-) -> Iterable[PodView]:
-    """The pods whose fault is one of an earlier attempt: it says nothing about this one."""
-    return (pod for pod in _lasting(seen, revision) if _is_stale(pod.fault, pod, status))
-
-
-def _is_stale(fault: Fault | None, pod: PodView, status: AgentUpgradeStatus) -> bool:
-    """Whether a fault that would end this attempt was there before it began.
-
-    A pod that was kept from the attempt before and fails anew counts like any other.
-    """
-    since = status.started_at
-    if fault is None or fault.reason not in TRIGGERS or since is None or (status.attempt or 1) == 1:
-        return False
-    return pod.created < since.strftime(TIME_FORMAT) and (fault.at is None or fault.at <= since)
+def _fault_of_new(seen: AgentObservation, governing: SeenUpgrade, goal: Revision) -> Fault | None:
+    """The first fault of the new version in this attempt."""
+    upgrade = governing.upgrade
+    old = {pod.name for pod in stale_pods(seen, goal.hash, upgrade, upgrade.status)}
+    pods = {name: pod for name, pod in seen.pods.items() if name not in old}
+    lasting = fault_of(replace(seen, pods=pods), goal.hash)
+    return lasting or past_crash(seen, goal.hash, upgrade, upgrade.status)
 
 
 def _unhealthy(seen: AgentObservation, goal: Revision) -> Fault | None:
@@ -292,7 +256,7 @@ def _refusal(seen: AgentObservation, goal: Revision, status: AgentUpgradeStatus)
     """The refusal of something that the new version is made of, for what it is."""
     name = revision_name(seen.agent.metadata.name, goal.hash)
     found = (seen.failures.get(ref) for ref in _made_of(name))
-    lasting = (f for f in found if f is not None and not _is_outdated(f, status))
+    lasting = (f for f in found if f is not None and not is_outdated(f, status))
     return next((f for f in lasting if f.reason in _ABOUT_THE_OBJECT), None)
 
 
@@ -300,12 +264,7 @@ def is_asked_anew(failure: Failure, ref: Ref, agent: str, under_way: Run | None)
     """Whether a refusal is one of an earlier attempt, so that the server is asked once more."""
     if under_way is None or not is_made_of(ref, agent, under_way.new.hash):
         return False
-    return under_way.moving and _is_outdated(failure, under_way.status)
-
-
-def _is_outdated(failure: Failure, status: AgentUpgradeStatus) -> bool:
-    since = status.started_at
-    return failure.at is not None and since is not None and failure.at < since
+    return under_way.moving and is_outdated(failure, under_way.status)
 
 
 def _made_of(name: str) -> Iterable[Ref]:

@@ -398,11 +398,60 @@ def test_pods_that_are_well_are_kept_for_the_next_attempt() -> None:
     assert list(replaced(seen, found(seen))) == []
 
 
-def test_the_pods_of_a_first_attempt_are_its_own() -> None:
-    """Whatever the clocks of the operator and of the API server say."""
-    seen = seen_with(begun(), pods=pods(failed(-60, -30)))
+@pytest.mark.parametrize(
+    ("made", "fails"), [(-59, False), (-60, True), (0, False)], ids=["later", "before", "at once"]
+)
+def test_the_pods_of_a_first_attempt_are_those_made_since_there_is_the_upgrade(
+    made: int, *, fails: bool
+) -> None:
+    """Pods of the version may be left of another upgrade, and the operator's clock may be wrong."""
+    one = begun(metadata={"creationTimestamp": told(NOON + timedelta(seconds=made))})
+    seen = seen_with(one, pods=pods(failed(-60, -59)))
 
-    assert found(seen).status.phase is UpgradePhase.ROLLING_BACK
+    result = found(seen)
+
+    assert (result.status.phase is UpgradePhase.ROLLING_BACK) is fails
+    assert bool(list(replaced(seen, result))) is not fails
+
+
+states = st.sampled_from(
+    [
+        {"running": {}},
+        {"waiting": {"reason": "CrashLoopBackOff"}},
+        {"waiting": {"reason": "ContainerCreating"}},
+        {"terminated": {"exitCode": 1}},
+        {"terminated": {"exitCode": 0}},
+    ]
+)
+
+
+@given(
+    state=states, code=st.integers(1, 255), restarts=st.integers(1, 99), seconds=st.integers(0, 600)
+)
+def test_who_looks_only_afterwards_decides_the_same(
+    state: dict[str, Any], code: int, restarts: int, seconds: int
+) -> None:
+    """Whatever the container that crashed does by now."""
+    last = {"exitCode": code, "finishedAt": told(NOON + timedelta(seconds=seconds))}
+    container = {"name": "agent", "restartCount": restarts, "state": state}
+    pod = PodView.of(
+        {
+            "metadata": {
+                "name": "p",
+                "namespace": "default",
+                "uid": "p",
+                "resourceVersion": "1",
+                "creationTimestamp": told(NOON),
+                "labels": {"agentherd.dev/revision": NEW.hash},
+            },
+            "status": {"containerStatuses": [container | {"lastState": {"terminated": last}}]},
+        }
+    )
+
+    status = found(seen_with(begun(), pods=pods(pod))).status
+
+    assert status.rollback is not None
+    assert status.rollback.trigger == Reason.CRASH
 
 
 def test_an_attempt_that_begins_makes_failed_pods_anew_before_it_says_so() -> None:
