@@ -218,7 +218,8 @@ def _split(
     others = any(v.replicas or v.wanted for v in sets.values() if v.revision != serving.hash)
     if under_way is None or not under_way.moving:
         kept = _kept_on(seen, under_way, serving, ready) if under_way else None
-        return kept or Split(stable=serving, selected=serving.hash if others else None)
+        ahead = _undone(under_way) if under_way else None
+        return kept or Split(stable=serving, selected=serving.hash if others else None, ahead=ahead)
     new = under_way.new
     by_gateway = seen.agent.spec.traffic is not None
     by_count = under_way.rolls or (not by_gateway and under_way.status.weight > 0)
@@ -228,11 +229,19 @@ def _split(
         routed=by_gateway and (ready.get(new.hash, 0) > 0 or under_way.status.weight > 0),
         weight=under_way.status.weight,
         selected=None if by_count else serving.hash,
+        ahead=new,
         preview=by_gateway or under_way.course.previews,
         stable_ready=ready.get(serving.hash, 0),
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
     )
+
+
+def _undone(under_way: Run) -> Revision | None:
+    """The old version of an upgrade that is undone after it has taken over, until it is back."""
+    status = under_way.status
+    taken = under_way.serving == status.to_revision
+    return under_way.old if status.phase is UpgradePhase.ROLLING_BACK and taken else None
 
 
 def _kept_on(

@@ -10,7 +10,7 @@ since it is the route that sends people there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ from agentherd.domain.kinds import (
     revision_service_name,
 )
 from agentherd.domain.observation import AgentObservation
-from agentherd.domain.plan import Apply, Delete, Failure, Merge, Ref, Stage, digest
+from agentherd.domain.plan import Apply, Delete, Failure, Manifest, Merge, Ref, Stage, digest
 from agentherd.domain.ports import served_port, unreferred, unresolved, unshared
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
@@ -59,14 +59,15 @@ class Split:
 
     `weight` percent go to `canary`, if there is one; when it is `routed` it takes part in the
     route, from weight 0 on, and gets copies of `mirror` percent. With a `preview` it has a Service
-    of its own. `selected` is the revision to which the Agent's Service sends; None for all. The
-    counts are of ready pods.
+    of its own. `selected` is the revision to which the Agent's Service sends; None for all, and
+    `ahead` the one that may take its place. The counts are of ready pods.
     """
 
     stable: Revision
     canary: Revision | None = None
     weight: int = 0
     selected: str | None = None
+    ahead: Revision | None = None
     preview: bool = False
     stable_ready: int = 0
     canary_ready: int = 0
@@ -82,11 +83,26 @@ def traffic_intents(seen: AgentObservation, split: Split) -> Intents:
     yield from _revision_services(seen, split)
     yield from _admissions(seen, split)
     yield from route_intents(seen, split)
-    service = children.service(seen.agent, split.stable, selected=split.selected)
+    service = _service(seen, split)
     name = seen.agent.metadata.name
     if service is None and seen.agent.spec.traffic is not None:
         return  # a route sends to it
     yield from keep(seen, SERVICE, name, service, seen.services, stage=Stage.TRAFFIC)
+
+
+def _service(seen: AgentObservation, split: Split) -> Manifest | None:
+    """The Service of the Agent.
+
+    A route of ours changes to the number that the version ahead has before the Service does, so
+    the Service has that beforehand. Without a route the numbers are those of what serves.
+    """
+    traffic = seen.agent.spec.traffic
+    aliases = {}
+    if traffic is not None and traffic.route_ref is None and split.ahead is not None:
+        now, then = served_port(traffic, split.stable), served_port(traffic, split.ahead)
+        if now is not None and then is not None:
+            aliases = {then: now}
+    return children.service(seen.agent, split.stable, selected=split.selected, aliases=aliases)
 
 
 def route_intents(seen: AgentObservation, split: Split) -> Intents:
@@ -182,7 +198,7 @@ def is_taken_back(seen: AgentObservation, split: Split) -> bool:
 
     A route that is missing takes them nowhere, unless it is a person's.
     """
-    return _leads_back(seen) and _sends(seen, split.stable, selected=split.selected)
+    return _leads_back(seen) and _sends(seen, split)
 
 
 def keeps_people(seen: AgentObservation, stable: Revision, new: Revision) -> tuple[bool, bool]:
@@ -193,7 +209,8 @@ def keeps_people(seen: AgentObservation, stable: Revision, new: Revision) -> tup
         weight_in(view.rules, namespace=view.namespace, stable=name, canary=service)
         for view in seen.routes.values()
     )
-    shared = name in seen.services and _sends(seen, stable, selected=None)
+    one = Split(stable=stable)
+    shared = name in seen.services and (_sends(seen, one) or _sends(seen, replace(one, ahead=new)))
     return by_route, shared
 
 
@@ -214,9 +231,9 @@ def _leads_back(seen: AgentObservation) -> bool:
     )
 
 
-def _sends(seen: AgentObservation, stable: Revision, *, selected: str | None) -> bool:
-    """Whether the Service of the Agent, if it is to have one, is seen to select this."""
-    manifest = children.service(seen.agent, stable, selected=selected)
+def _sends(seen: AgentObservation, split: Split) -> bool:
+    """Whether the Service of the Agent, if it is to have one, is seen to be as in this split."""
+    manifest = _service(seen, split)
     if manifest is None:
         return True
     live = seen.services.get(seen.agent.metadata.name)

@@ -128,6 +128,41 @@ def test_a_name_leads_a_change_to_another_number() -> None:
     assert (port["port"], port["targetPort"]) == (8080, "http")
 
 
+@pytest.mark.parametrize("port", ["http", None], ids=["named", "the first"])
+def test_a_route_never_leads_to_a_number_that_the_service_does_not_have(port: str | None) -> None:
+    """Neither at a promotion nor when that is undone, whichever of both is written first."""
+    name = port or ""
+    first, second = ports(8080, name=name), ports(9090, name=name, image="agent:2")
+
+    async def life() -> list[tuple[int, bool]]:
+        rig = Rig(Twin(loop_clock))
+        reached = OWN | {"port": port}
+        rig.twin.put(AGENT, raw_agent(replicas=2, template=first, traffic=reached))
+        await rig.until_quiet()
+        found: list[tuple[int, bool]] = []
+        queue = rig.reconciler.queue
+        for act in (edited(template=second, upgradePolicy={"type": "BlueGreen"}), asked(**BACK)):
+            act(rig)
+            for _ in range(30):
+                rig.feed()
+                while len(queue):
+                    numbers = {
+                        p["port"] for p in rig.twin.live(SERVICE, "greeter")["spec"]["ports"]
+                    }
+                    key, asked_at = await queue.get()
+                    await rig.reconciler.reconcile(key, asked_at)
+                    queue.done(key)
+                    found.append((sent(rig)[0][1], sent(rig)[0][1] in numbers))
+                rig.controllers.settle()
+        return found
+
+    seen = in_fake_time(life)
+
+    assert {number for number, _ in seen} == {8080, 9090}
+    assert seen[-1][0] == 8080
+    assert all(has for _, has in seen)
+
+
 CHANGES = st.fixed_dictionaries(
     {
         "template": st.builds(
