@@ -150,7 +150,9 @@ class Traffic(WireModel):
 
     port: Port | None = None
     """Port of the agent that gets the requests: a number from 1 to 65535, or the name of a port of
-    the first container. Absent: the first port of the first container."""
+    the first container. A change of the template has to keep it: with a name its number may change.
+    With `routeRef` the numbers in that route count instead. Absent: the first port of the first
+    container."""
 
     route_ref: RouteRef | None = None
     """Route that exists already and has the Service of the Agent as a backend. During an upgrade
