@@ -391,7 +391,8 @@ def _backend(seen: AgentObservation, service: str, revision: Revision) -> Backen
     be taken back all the same.
     """
     traffic = seen.agent.spec.traffic
-    number = served_port(traffic, revision)
+    by_person = traffic is None or traffic.route_ref is not None  # whose route has the numbers
+    number = served_port(None if by_person else traffic, revision)
     if number is not None or traffic is None:
         return Backend(service, number) if number is not None else None
     view = seen.routes.get(place_of(seen.key, traffic))

@@ -437,6 +437,18 @@ def after(merge: Merge) -> RouteView:
     return route("shop", *rule["backendRefs"], marks=notes)
 
 
+def test_in_a_route_of_a_person_the_numbers_there_count() -> None:
+    """And not the port of the spec, which is for a route that the operator makes."""
+    view = route("shop", {"name": "greeter", "port": 8080, "weight": 1})
+    seen = seen_with(SHARED | {"port": "nowhere"}, routes={PLACE: view})
+
+    (merge,) = merges(seen, split())
+
+    (rule,) = merge.patch["spec"]["rules"]
+    assert [(ref["port"], ref["weight"]) for ref in rule["backendRefs"]] == [(8080, 75), (8080, 25)]
+    assert reason_of(seen) is None
+
+
 def test_what_was_written_is_not_written_again() -> None:
     """It costs nothing until something moves."""
     (merge,) = merges(shared(route("shop")), split())
