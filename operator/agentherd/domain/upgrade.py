@@ -161,6 +161,8 @@ def rolling_back(facts: Facts) -> Move | None:
         return None
     what = f"{status.rollback.trigger}: {status.rollback.reason}"
     taken = facts.promoted and status.from_revision != status.to_revision
+    if taken and not facts.returnable:
+        return _not_back(facts)
     if taken or not facts.shifted or not facts.stable:
         waiting = "for pods of the old version" if taken or not facts.stable else "for routes"
         told = f"{what}; waits {waiting}"
@@ -191,20 +193,21 @@ def asked_back(facts: Facts) -> Move | None:
 
 
 def _not_back(facts: Facts) -> Move | None:
-    """Nobody knows what the old version was; said once the new one has taken over for good."""
+    """Nobody knows what the old version was: the new one, which has taken over, goes on."""
     status = facts.status
-    if status.phase is not UpgradePhase.SUCCEEDED:
-        return None
+    if status.phase not in {UpgradePhase.SUCCEEDED, UpgradePhase.ROLLING_BACK}:
+        return None  # its success is told first
+    begun = status.phase is UpgradePhase.ROLLING_BACK
     gone = f"revision {status.from_revision} is not kept any more"
     message = (
         f"revision {status.to_revision} serves; the rollback that was requested has no effect, "
         f"since {gone}. Set the Agent's spec to what it was"
     )
     return Move(
-        phase=status.phase,
+        phase=UpgradePhase.SUCCEEDED,
         reason=Reason.REVISION_NOT_FOUND,
         message=message,
-        changes={},
+        changes={"rollback": None, "finished_at": facts.now, "weight": 100} if begun else {},
         in_vain=gone,
     )
 

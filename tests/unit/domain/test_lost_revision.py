@@ -396,3 +396,22 @@ def test_a_history_limit_of_nothing_leaves_nothing_to_go_back_to() -> None:
 
     assert one.phase() == "Succeeded"
     assert one.told().startswith("AllAvailable")
+
+
+@EACH_TRAFFIC
+def test_an_undo_whose_way_back_is_lost_ends_where_it_began(traffic: dict[str, Any] | None) -> None:
+    """Nothing is waited for that can never come."""
+
+    async def life(one: Story) -> None:
+        await settled(one)
+        one.controllers.sick_images["agent:1"] = "CrashLoopBackOff"
+        await one.steer(**ROLL_BACK)
+        assert one.phase() == "RollingBack"
+        await one.lose(OLD)
+
+    one = told(traffic, life)
+
+    assert one.phase() == "Succeeded"
+    assert one.sizes() == {OLD: 0, NEW: 2}
+    assert one.told().startswith("AllAvailable")
+    assert unanswered(one.twin) == []
