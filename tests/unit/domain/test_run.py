@@ -14,9 +14,10 @@ from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
 from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
 from agentherd.domain.change import choose
+from agentherd.domain.decide import decide
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
-from agentherd.domain.plan import Failure, Ref, Stage
+from agentherd.domain.plan import Apply, Failure, Ref, Stage
 from agentherd.domain.pods import replaced
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.reasons import Reason
@@ -396,6 +397,24 @@ def test_pods_that_are_well_are_kept_for_the_next_attempt() -> None:
     seen = seen_with(begun(**AGAIN), pods=pods(well, waits))
 
     assert list(replaced(seen, found(seen))) == []
+
+
+def test_what_was_refused_in_the_last_attempt_is_written_once_more_in_the_next() -> None:
+    """Long before a refusal would be tried again otherwise."""
+    (ref,) = refused("ReplicaSet", Reason.INVALID_TEMPLATE)
+    earlier, later = NOON - timedelta(minutes=1), NOON + timedelta(minutes=4)
+    failure = Failure(
+        reason=Reason.INVALID_TEMPLATE, message="no", generation=2, retry_at=later, at=earlier
+    )
+    over = {"rollback": ROLLBACK, "attempt": 1, "finishedAt": told(earlier)}
+    only_old = {view.name: view for view in [set_view(OLD.hash)]}
+    fields = {"failures": {ref: failure}, "replica_sets": only_old}
+
+    kept = decide(seen_with(begun("RolledBack", status=over), **fields), NOON)
+    anew = decide(seen_with(begun("RolledBack", attempt=2, status=over), **fields), NOON)
+
+    assert ref not in {i.ref for i in kept.intents if isinstance(i, Apply)}
+    assert ref in {i.ref for i in anew.intents if isinstance(i, Apply)}
 
 
 @pytest.mark.parametrize(
