@@ -76,7 +76,7 @@ async def rehearse(namespace: str) -> list[Request]:
     script = _Script()
     store = Store(wake=lambda _: None)
     recorder = Recorder(script, identity="bench", clock=lambda: _NOW)
-    applier = Applier(gateway=script, store=store, recorder=recorder)
+    applier = Applier(cluster=script, store=store, recorder=recorder)
     scraper = Scraper(wake=lambda _: None, clock=lambda: _NOW)
     observe = agent_observer(store, MountFailures(wake=lambda _pod: None), scraper)
     created = agent(NAME, namespace)

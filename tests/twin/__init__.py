@@ -1,6 +1,6 @@
 """A cluster in memory, for the logic of the operator; the truth is a real cluster's business.
 
-`Twin` speaks the gateway's protocol; `Controllers` play the rest of the cluster. `Rig` is an
+`Twin` has the verbs of `Cluster`; `Controllers` play the rest of the cluster. `Rig` is an
 operator around them that is driven by hand, one step at a time, so that a test says when it is
 killed. `FakeTimeLoop` jumps to the next timer instead of waiting for it.
 """

@@ -1,7 +1,7 @@
 """`Twin`: the API server's rules that the operator builds on, and the controllers beside it.
 
 It keeps one global version, uids, generations, managedFields and a log of changes to watch. It
-speaks the `Gateway` protocol for the operator; `put`, `edit` and `remove` are what everybody else
+speaks the `Cluster` protocol for the operator; `put`, `edit` and `remove` are what everybody else
 does. Writes can be refused by name, and interrupted by number.
 """
 
@@ -165,7 +165,7 @@ class Twin:
         self._changes.append(_Change(self._version, kind, before, None))
         self._tell()
 
-    # The gateway
+    # The verbs of the operator
 
     async def get(self, kind: Kind, key: Key) -> Raw:
         """Read one object."""

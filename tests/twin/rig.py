@@ -102,7 +102,7 @@ class Rig:
             AGENT,
             observe=self.observe,
             decide=decide,
-            applier=Applier(gateway=twin, store=self.store, recorder=recorder),
+            applier=Applier(cluster=twin, store=self.store, recorder=recorder),
             measurements=self.pods,
             metrics=metrics or shared_metrics(),
             clock=loop_clock,

@@ -1,4 +1,4 @@
-"""`ApiServer`: the gateway over HTTP.
+"""`ApiServer`: the verbs of `Cluster` over HTTP.
 
 One aiohttp session per set of credentials. A write costs about 0.2 ms of CPU here and several
 times that in a general client, which is why this hot path is our own; the credentials are still
@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from agentherd import __version__
-from agentherd.cluster.gateway import Page, Raw, WatchEvent
+from agentherd.cluster.verbs import Page, Raw, WatchEvent
 from agentherd.domain.errors import (
     AgentherdError,
     Conflict,

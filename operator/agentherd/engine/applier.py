@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentherd.cluster import Gateway
+from agentherd.cluster import Cluster
 from agentherd.domain.errors import Conflict, Invalid, NameTaken, NotFound, TerminalError
 from agentherd.domain.kinds import (
     AGENT_LABEL,
@@ -69,12 +69,12 @@ class Applier:
     def __init__(
         self,
         *,
-        gateway: Gateway,
+        cluster: Cluster,
         store: Store,
         recorder: Recorder,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._gateway = gateway
+        self._cluster = cluster
         self._store = store
         self._recorder = recorder
         self._may_write = may_write
@@ -110,12 +110,12 @@ class Applier:
             case WriteStatus():
                 manifest = _sparse(namespace, intent.target, {"status": intent.status})
                 kind = intent.target.kind
-                answer = await self._gateway.apply_status(kind, manifest, manager=STATUS_MANAGER)
+                answer = await self._cluster.apply_status(kind, manifest, manager=STATUS_MANAGER)
                 self._store.put_subject(kind, answer, own=True)
             case Scale():
                 target = Identity(kind=intent.kind, name=intent.name, uid=intent.uid)
                 manifest = _sparse(namespace, target, {"spec": {"replicas": intent.replicas}})
-                answer = await self._gateway.apply(intent.kind, manifest, manager=SCALE_MANAGER)
+                answer = await self._cluster.apply(intent.kind, manifest, manager=SCALE_MANAGER)
                 self._store.put(intent.kind, answer, own=True)
             case Create():
                 await self._create(intent)
@@ -123,13 +123,13 @@ class Applier:
                 await self._merge(namespace, intent)
             case Delete():
                 place = Key(namespace, intent.name)
-                await self._gateway.delete(intent.kind, place, uid=intent.uid)
+                await self._cluster.delete(intent.kind, place, uid=intent.uid)
             case Emit():
                 await self._recorder.record(namespace, intent)
 
     async def _create(self, intent: Create) -> None:
         try:
-            answer = await self._gateway.create(intent.kind, intent.manifest)
+            answer = await self._cluster.create(intent.kind, intent.manifest)
         except Conflict:
             # It was made by a turn of which nothing more is known; the watch will tell.
             return
@@ -141,7 +141,7 @@ class Applier:
             metadata["resourceVersion"] = str(intent.version)
         patch = {**intent.patch, "metadata": metadata}
         try:
-            answer = await self._gateway.merge(intent.kind, Key(namespace, intent.name), patch)
+            answer = await self._cluster.merge(intent.kind, Key(namespace, intent.name), patch)
         except NotFound:
             return
         if intent.kind in SUBJECT_KINDS:
@@ -161,12 +161,12 @@ class Applier:
         }
         manifest = _merged({**intent.manifest, "metadata": metadata}, intent.unhashed or {})
         try:
-            answer = await self._gateway.apply(intent.kind, manifest, manager=FIELD_MANAGER)
+            answer = await self._cluster.apply(intent.kind, manifest, manager=FIELD_MANAGER)
         except Invalid:
             if intent.uid is None or intent.kind not in _RIVALS:
                 raise
             await self._clear(key, intent)
-            answer = await self._gateway.apply(intent.kind, manifest, manager=FIELD_MANAGER)
+            answer = await self._cluster.apply(intent.kind, manifest, manager=FIELD_MANAGER)
         self._store.put(intent.kind, answer, own=True)
 
     async def _clear(self, key: Key, intent: Apply) -> None:
@@ -177,7 +177,7 @@ class Applier:
         place = Key(key.namespace, intent.manifest["metadata"]["name"])
         spec = {field: intent.manifest["spec"].get(field) for field in _RIVALS[intent.kind]}
         patch = {"metadata": {"uid": intent.uid}, "spec": spec}
-        await self._gateway.merge(intent.kind, place, patch)
+        await self._cluster.merge(intent.kind, place, patch)
 
     async def _claim(self, key: Key, owner: Owner, intent: Apply) -> None:
         """Make sure that a name people also use is free, or already ours.
@@ -186,7 +186,7 @@ class Applier:
         """
         name = intent.manifest["metadata"]["name"]
         try:
-            found = await self._gateway.get(intent.kind, Key(key.namespace, name))
+            found = await self._cluster.get(intent.kind, Key(key.namespace, name))
         except NotFound:
             return
         owners = {owner["uid"] for owner in found["metadata"].get("ownerReferences", ())}
@@ -209,7 +209,7 @@ class Applier:
         """
         kind = owner.identity.kind
         try:
-            raw = await self._gateway.get(kind, key)
+            raw = await self._cluster.get(kind, key)
         except NotFound:
             known = self._store.subjects(kind).get(key)
             if known is not None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from agentherd.cluster import Gateway
+from agentherd.cluster import Cluster
 from agentherd.domain.errors import AgentherdError, Conflict, NotFound
 from agentherd.domain.kinds import LEASE, Key
 
@@ -79,9 +79,9 @@ class Elector:
     """Holds the Lease for this process, or waits for it."""
 
     def __init__(
-        self, gateway: Gateway, *, key: Key, identity: str, clock: Callable[[], datetime]
+        self, cluster: Cluster, *, key: Key, identity: str, clock: Callable[[], datetime]
     ) -> None:
-        self._gateway = gateway
+        self._cluster = cluster
         self._key = key
         self._identity = identity
         self._clock = clock
@@ -118,7 +118,7 @@ class Elector:
         spec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
             async with asyncio.timeout(PERIOD):
-                await self._gateway.replace(LEASE, {**self._lease, "spec": spec})
+                await self._cluster.replace(LEASE, {**self._lease, "spec": spec})
         except (AgentherdError, TimeoutError) as error:
             log.warning("the Lease %s is not given back: %s", self._key, error or "timeout")
 
@@ -155,7 +155,7 @@ class Elector:
         )
         if wanted is None:
             return False
-        write = self._gateway.create if self._lease is None else self._gateway.replace
+        write = self._cluster.create if self._lease is None else self._cluster.replace
         try:
             self._lease = await write(LEASE, wanted)
         except Conflict:
@@ -166,7 +166,7 @@ class Elector:
 
     async def _read(self) -> Mapping[str, Any] | None:
         try:
-            return await self._gateway.get(LEASE, self._key)
+            return await self._cluster.get(LEASE, self._key)
         except NotFound:
             return None
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agentherd.cluster import Gateway
+from agentherd.cluster import Cluster
 from agentherd.domain.errors import AgentherdError
 from agentherd.domain.kinds import EVENT, Key
 from agentherd.domain.plan import Emit, digest
@@ -58,8 +58,8 @@ class _Budget:
 class Recorder:
     """Writes Events about objects; `identity` is the name of this process."""
 
-    def __init__(self, gateway: Gateway, *, identity: str, clock: Callable[[], datetime]) -> None:
-        self._gateway = gateway
+    def __init__(self, cluster: Cluster, *, identity: str, clock: Callable[[], datetime]) -> None:
+        self._cluster = cluster
         self._identity = identity
         self._clock = clock
         self._series: OrderedDict[tuple[str, Reason], _Series] = OrderedDict()
@@ -83,13 +83,13 @@ class Recorder:
             name = _name(emit)
             self._series[target.uid, emit.reason] = _Series(name, 1, now)
             _trim(self._series)
-            await self._gateway.create(EVENT, self._event(namespace, emit, name))
+            await self._cluster.create(EVENT, self._event(namespace, emit, name))
         except AgentherdError as error:
             self._series.pop((target.uid, emit.reason), None)
             log.info("no Event %s for %s: %s", emit.reason, target.name, error)
 
     async def _count(self, namespace: str, series: _Series) -> None:
-        await self._gateway.merge(
+        await self._cluster.merge(
             EVENT,
             Key(namespace, series.name),
             {"series": {"count": series.count, "lastObservedTime": _micro(series.last)}},

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from agentherd.cluster import Gateway
+from agentherd.cluster import Cluster
 from agentherd.domain.errors import (
     AgentherdError,
     Expired,
@@ -64,7 +64,7 @@ class Reflector:
         self,
         kind: Kind,
         *,
-        gateway: Gateway,
+        cluster: Cluster,
         sink: Sink,
         metrics: Metrics,
         namespace: str | None = None,
@@ -75,7 +75,7 @@ class Reflector:
     ) -> None:
         self.kind = kind
         self.synced = asyncio.Event()
-        self._gateway = gateway
+        self._cluster = cluster
         self._sink = sink
         self._metrics = metrics
         self._namespace = namespace
@@ -111,7 +111,7 @@ class Reflector:
     async def _list(self) -> str:
         items = []
         version = "0"
-        pages = self._gateway.list(
+        pages = self._cluster.list(
             self.kind, namespace=self._namespace, selector=self._selector, fields=self._fields
         )
         async for page in pages:
@@ -125,7 +125,7 @@ class Reflector:
         delay = FIRST_DELAY
         while True:
             try:
-                stream = self._gateway.watch(
+                stream = self._cluster.watch(
                     self.kind,
                     version=version,
                     namespace=self._namespace,

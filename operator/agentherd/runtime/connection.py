@@ -1,6 +1,6 @@
 """Credentials, loaded by kopf: a service account inside a cluster, a kubeconfig outside.
 
-kopf and our own gateway are accepted by the API server in the same way. A kubeconfig that needs
+kopf and our own client are accepted by the API server in the same way. A kubeconfig that needs
 an external program for its credentials is refused with a word on what to do, since kopf's own
 loader would silently go on without them.
 """
@@ -33,7 +33,7 @@ def login(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo:
 
 
 def connect(settings: kopf.OperatorSettings) -> Connection:
-    """The same credentials in the form of our gateway."""
+    """The same credentials in the form of our client."""
     info = login(settings)
     return Connection(
         server=info.server.rstrip("/"),

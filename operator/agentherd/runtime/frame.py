@@ -17,7 +17,7 @@ from typing import Any, Final
 import aiohttp
 import kopf
 
-from agentherd.cluster import Gateway
+from agentherd.cluster import Cluster
 from agentherd.domain.errors import AgentherdError
 from agentherd.domain.kinds import GROUP, VERSION, Key, Kind
 from agentherd.engine.store import SUBJECT_KINDS, Store
@@ -62,8 +62,8 @@ class _NoHistory(kopf.DiffBaseStorage):
 class Sweeper:
     """Forgets what was deleted while nobody watched."""
 
-    def __init__(self, *, gateway: Gateway, store: Store, namespaces: tuple[str, ...]) -> None:
-        self._gateway = gateway
+    def __init__(self, *, cluster: Cluster, store: Store, namespaces: tuple[str, ...]) -> None:
+        self._cluster = cluster
         self._store = store
         self._scopes: tuple[str | None, ...] = namespaces or (None,)
         self._listed: set[Kind] = set()
@@ -121,7 +121,7 @@ class Sweeper:
         """Forget what does not exist; whether all that exists is known."""
         alive: dict[Key, str] = {}
         version = 0
-        async for page in self._gateway.list(kind, namespace=namespace, metadata_only=True):
+        async for page in self._cluster.list(kind, namespace=namespace, metadata_only=True):
             version = int(page.version)
             for item in page.items:
                 metadata = item["metadata"]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import kopf
 
-from agentherd.cluster import ApiServer, Gateway
+from agentherd.cluster import ApiServer, Cluster
 from agentherd.domain.decide import decide
 from agentherd.domain.kinds import (
     AGENT,
@@ -58,20 +58,20 @@ async def run(settings: Settings) -> None:
     _stop_on_signals(stop)
     metrics = Metrics()
     kopf_settings = frame.settings()
-    gateway = ApiServer(lambda: connect(kopf_settings), observe=metrics.observe_request)
-    async with gateway:
-        elector = Elector(gateway, key=settings.lease, identity=settings.identity, clock=clock)
+    cluster = ApiServer(lambda: connect(kopf_settings), observe=metrics.observe_request)
+    async with cluster:
+        elector = Elector(cluster, key=settings.lease, identity=settings.identity, clock=clock)
         health = Health(elector)
         endpoints = serve(health, metrics, host=settings.http_host, port=settings.http_port)
         async with endpoints:
             while not stop.is_set():
                 if await _first(elector.acquire(), stop.wait()):
-                    await _lead(settings, gateway, elector, health, metrics, stop)
+                    await _lead(settings, cluster, elector, health, metrics, stop)
 
 
 async def _lead(
     settings: Settings,
-    gateway: Gateway,
+    cluster: Cluster,
     elector: Elector,
     health: Health,
     metrics: Metrics,
@@ -84,7 +84,7 @@ async def _lead(
     routes = [
         reflector
         for namespace in settings.namespaces or (None,)
-        for reflector in _route_reflectors(gateway, store, metrics, namespace)
+        for reflector in _route_reflectors(cluster, store, metrics, namespace)
     ]
     reconciler: Reconciler[Seen] = Reconciler(
         AGENT,
@@ -97,9 +97,9 @@ async def _lead(
         ),
         decide=decide,
         applier=Applier(
-            gateway=gateway,
+            cluster=cluster,
             store=store,
-            recorder=Recorder(gateway, identity=settings.identity, clock=clock),
+            recorder=Recorder(cluster, identity=settings.identity, clock=clock),
             may_write=elector.holds,
         ),
         measurements=scraper,
@@ -107,11 +107,11 @@ async def _lead(
         clock=clock,
     )
     metrics.queue_depth.set_function(lambda: len(reconciler.queue))
-    sweeper = frame.Sweeper(gateway=gateway, store=store, namespaces=settings.namespaces)
+    sweeper = frame.Sweeper(cluster=cluster, store=store, namespaces=settings.namespaces)
     reflectors = [
         reflector
         for namespace in settings.namespaces or (None,)
-        for reflector in _reflectors(gateway, store, mounts, metrics, namespace)
+        for reflector in _reflectors(cluster, store, mounts, metrics, namespace)
     ]
     health.store, health.synced = store, False
 
@@ -121,7 +121,7 @@ async def _lead(
                 group.create_task(reflector.run(), name=f"watch {reflector.kind.plural}")
             for reflector in routes:
                 group.create_task(_when(store.routes.wanted, reflector), name="watch routes")
-            for reflector in _gateway_reflectors(gateway, store, metrics):
+            for reflector in _gateway_reflectors(cluster, store, metrics):
                 group.create_task(_when(store.gateways.wanted, reflector), name="watch gateways")
             group.create_task(sweeper.run(), name="sweeper")
             group.create_task(scraper.run(), name="scraper")
@@ -141,7 +141,7 @@ async def _lead(
 
 
 def _reflectors(
-    gateway: Gateway,
+    cluster: Cluster,
     store: Store,
     mounts: MountFailures,
     metrics: Metrics,
@@ -149,10 +149,10 @@ def _reflectors(
 ) -> Iterator[Reflector]:
     """The watches of everything but the Agents, which kopf watches."""
     for kind in CHILD_KINDS:
-        yield Reflector(kind, gateway=gateway, sink=store, metrics=metrics, namespace=namespace)
+        yield Reflector(kind, cluster=cluster, sink=store, metrics=metrics, namespace=namespace)
     yield Reflector(
         KUBELET_EVENT,
-        gateway=gateway,
+        cluster=cluster,
         sink=mounts,
         metrics=metrics,
         namespace=namespace,
@@ -162,13 +162,13 @@ def _reflectors(
 
 
 def _route_reflectors(
-    gateway: Gateway, store: Store, metrics: Metrics, namespace: str | None
+    cluster: Cluster, store: Store, metrics: Metrics, namespace: str | None
 ) -> Iterator[Reflector]:
     """The watches of routes, of which people write some: no label tells ours from theirs."""
     for kind in ROUTE_KINDS:
         yield Reflector(
             kind,
-            gateway=gateway,
+            cluster=cluster,
             sink=store.routes,
             metrics=metrics,
             namespace=namespace,
@@ -177,12 +177,12 @@ def _route_reflectors(
         )
 
 
-def _gateway_reflectors(gateway: Gateway, store: Store, metrics: Metrics) -> Iterator[Reflector]:
+def _gateway_reflectors(cluster: Cluster, store: Store, metrics: Metrics) -> Iterator[Reflector]:
     """The watches of Gateways, which are anywhere, and of their classes, which are nowhere."""
     for kind in GATEWAY_KINDS:
         yield Reflector(
             kind,
-            gateway=gateway,
+            cluster=cluster,
             sink=store.gateways,
             metrics=metrics,
             selector="",

@@ -48,7 +48,7 @@ class Wire:
 
 @asynccontextmanager
 async def serving(answer: Answer) -> AsyncIterator[tuple[ApiServer, Wire]]:
-    """A server that gives one answer, and the gateway to it."""
+    """A server that gives one answer, and a client of it."""
     wire = Wire(answer)
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -72,8 +72,8 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[ApiServer, Wire]]:
         def observe(verb: str, kind: str, status: int) -> None:
             wire.observed.append((verb, kind, status))
 
-        async with ApiServer(connect, observe=observe) as gateway:
-            yield gateway, wire
+        async with ApiServer(connect, observe=observe) as api:
+            yield api, wire
 
 
 def always(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
@@ -94,8 +94,8 @@ def streaming(*chunks: bytes) -> Answer:
     return answer
 
 
-async def followed(gateway: ApiServer) -> list[WatchEvent]:
-    return [event async for event in gateway.watch(SERVICE, version="7")]
+async def followed(api: ApiServer) -> list[WatchEvent]:
+    return [event async for event in api.watch(SERVICE, version="7")]
 
 
 def line(kind: str, **fields: Any) -> bytes:
@@ -153,8 +153,8 @@ async def test_every_verb_is_one_request(
     call: Callable[[ApiServer], Awaitable[Any]], method: str, target: str, content: str | None
 ) -> None:
     """As the API server documents it."""
-    async with serving(always({"kind": "Service"})) as (gateway, wire):
-        answer = await call(gateway)
+    async with serving(always({"kind": "Service"})) as (api, wire):
+        answer = await call(api)
 
     (request,) = wire.requests
     assert (request.method, request.path_qs) == (method, target)
@@ -166,8 +166,8 @@ async def test_every_verb_is_one_request(
 
 async def test_a_deletion_names_the_object_that_was_seen() -> None:
     """One made anew under its name is left alone."""
-    async with serving(always({})) as (gateway, wire):
-        await gateway.delete(POD, GREETER, uid="u1")
+    async with serving(always({})) as (api, wire):
+        await api.delete(POD, GREETER, uid="u1")
 
     assert wire.bodies[0]["preconditions"] == {"uid": "u1"}
 
@@ -175,16 +175,16 @@ async def test_a_deletion_names_the_object_that_was_seen() -> None:
 @pytest.mark.parametrize("status", [404, 409])
 async def test_what_is_gone_need_not_be_deleted(status: int) -> None:
     """That is what was wanted."""
-    async with serving(always({"message": "gone"}, status=status)) as (gateway, wire):
-        await gateway.delete(POD, GREETER, uid="u1")
+    async with serving(always({"message": "gone"}, status=status)) as (api, wire):
+        await api.delete(POD, GREETER, uid="u1")
 
     assert wire.observed == [("DELETE", "pods", status)]
 
 
 async def test_text_of_all_languages_arrives() -> None:
     """Prompts are written in them."""
-    async with serving(always({})) as (gateway, wire):
-        await gateway.merge(SERVICE, GREETER, {"prompt": "Grüße 日本語 🤖"})
+    async with serving(always({})) as (api, wire):
+        await api.merge(SERVICE, GREETER, {"prompt": "Grüße 日本語 🤖"})
 
     assert wire.bodies == [{"prompt": "Grüße 日本語 🤖"}]
 
@@ -200,10 +200,10 @@ async def test_a_list_is_read_page_by_page() -> None:
         metadata = {"resourceVersion": "9"} | ({} if last else {"continue": "more"})
         return web.json_response({"metadata": metadata, "items": [1] if last else None})
 
-    async with serving(pages) as (gateway, wire):
+    async with serving(pages) as (api, wire):
         found = [
             page
-            async for page in gateway.list(
+            async for page in api.list(
                 SERVICE, namespace="default", selector="a=b", fields="reason=X"
             )
         ]
@@ -231,8 +231,8 @@ async def test_a_watch_tells_its_events_until_it_ends() -> None:
     """Bookmarks included, from the version that was given."""
     answer = streaming(line("ADDED", a=1) + line("BOOKMARK", a=2), line("DELETED", a=3))
 
-    async with serving(answer) as (gateway, wire):
-        events = await followed(gateway)
+    async with serving(answer) as (api, wire):
+        events = await followed(api)
 
     assert [(e.type, e.object["a"]) for e in events] == [
         ("ADDED", 1),
@@ -245,8 +245,8 @@ async def test_a_watch_tells_its_events_until_it_ends() -> None:
 
 async def test_a_watch_of_events_is_ended_by_the_server_before_we_do() -> None:
     """No bookmark says that it is alive, and an idle operator is to ask nothing for a long time."""
-    async with serving(streaming()) as (gateway, wire):
-        assert [event async for event in gateway.watch(KUBELET_EVENT, version="7")] == []
+    async with serving(streaming()) as (api, wire):
+        assert [event async for event in api.watch(KUBELET_EVENT, version="7")] == []
 
     seconds = int(wire.requests[0].query["timeoutSeconds"])
     patience = api_server.UNMARKED_TIMEOUT.sock_read
@@ -264,8 +264,8 @@ async def test_a_connection_on_which_nobody_answers_is_found_out(
         api_server, "_kept_alive", lambda address: opened.append(made(address)) or opened[-1]
     )
 
-    async with serving(always({})) as (gateway, _):
-        await gateway.get(SERVICE, GREETER)
+    async with serving(always({})) as (api, _):
+        await api.get(SERVICE, GREETER)
 
         (connected,) = opened
         assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -276,8 +276,8 @@ async def test_an_object_of_any_size_is_one_event() -> None:
     big = line("ADDED", text="ä" * 1_500_000)
     cut = [big[start : start + 70_001] for start in range(0, len(big), 70_001)]
 
-    async with serving(streaming(*cut, line("ADDED", text="next"))) as (gateway, _):
-        events = await followed(gateway)
+    async with serving(streaming(*cut, line("ADDED", text="next"))) as (api, _):
+        events = await followed(api)
 
     assert [len(event.object["text"]) for event in events] == [1_500_000, 4]
 
@@ -289,9 +289,9 @@ async def test_an_error_within_a_watch_is_raised(status: int, error: type[Agenth
     """The answer has begun with 200 long ago."""
     answer = streaming(line("ADDED", a=1), line("ERROR", code=status, message="too old"))
 
-    async with serving(answer) as (gateway, _):
+    async with serving(answer) as (api, _):
         with pytest.raises(error, match="too old"):
-            await followed(gateway)
+            await followed(api)
 
 
 async def test_a_watch_that_breaks_is_unreachable() -> None:
@@ -305,16 +305,16 @@ async def test_a_watch_that_breaks_is_unreachable() -> None:
         request.transport.abort()
         return response
 
-    async with serving(breaking) as (gateway, _):
+    async with serving(breaking) as (api, _):
         with pytest.raises(Unreachable):
-            await followed(gateway)
+            await followed(api)
 
 
 async def test_a_line_that_is_cut_off_is_unreachable() -> None:
     """Half an event is none."""
-    async with serving(streaming(b'{"type": "ADD\n')) as (gateway, _):
+    async with serving(streaming(b'{"type": "ADD\n')) as (api, _):
         with pytest.raises(Unreachable):
-            await followed(gateway)
+            await followed(api)
 
 
 # Errors
@@ -339,9 +339,9 @@ async def test_a_line_that_is_cut_off_is_unreachable() -> None:
 )
 async def test_every_status_is_an_error_of_ours(status: int, error: type[AgentherdError]) -> None:
     """With the server's own words, and counted by its status."""
-    async with serving(always({"message": "the words"}, status=status)) as (gateway, wire):
+    async with serving(always({"message": "the words"}, status=status)) as (api, wire):
         with pytest.raises(error, match="the words"):
-            await gateway.get(SERVICE, GREETER)
+            await api.get(SERVICE, GREETER)
 
     assert wire.observed == [("GET", "services", status)]
 
@@ -350,9 +350,9 @@ async def test_a_field_that_a_kind_does_not_have_is_invalid() -> None:
     """Server-side apply answers 500 for it, which is no trouble of the server's."""
     words = "failed to create typed patch object (x): .spec.x: field not declared in schema"
 
-    async with serving(always({"message": words}, status=500)) as (gateway, _):
+    async with serving(always({"message": words}, status=500)) as (api, _):
         with pytest.raises(Invalid, match="not declared"):
-            await gateway.get(SERVICE, GREETER)
+            await api.get(SERVICE, GREETER)
 
 
 @pytest.mark.parametrize(
@@ -366,9 +366,9 @@ async def test_an_error_need_not_be_a_status_object(text: str, said: str) -> Non
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=text, status=502)
 
-    async with serving(answer) as (gateway, _):
+    async with serving(answer) as (api, _):
         with pytest.raises(Unreachable, match=said):
-            await gateway.get(SERVICE, GREETER)
+            await api.get(SERVICE, GREETER)
 
 
 @pytest.mark.parametrize(
@@ -381,9 +381,9 @@ async def test_the_server_may_ask_for_patience(
     """In whole seconds; what is not understood is no wish."""
     headers = {"Retry-After": header} if header else None
 
-    async with serving(always({"message": "x"}, status=status, headers=headers)) as (gateway, _):
+    async with serving(always({"message": "x"}, status=status, headers=headers)) as (api, _):
         with pytest.raises((Throttled, Unreachable)) as raised:
-            await gateway.get(SERVICE, GREETER)
+            await api.get(SERVICE, GREETER)
 
     assert raised.value.retry_after == expected
 
@@ -394,9 +394,9 @@ async def test_an_answer_that_is_no_json_is_unreachable() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="<html>welcome</html>")
 
-    async with serving(answer) as (gateway, _):
+    async with serving(answer) as (api, _):
         with pytest.raises(Unreachable):
-            await gateway.get(SERVICE, GREETER)
+            await api.get(SERVICE, GREETER)
 
 
 async def test_no_answer_in_time_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,10 +409,10 @@ async def test_no_answer_in_time_is_unreachable(monkeypatch: pytest.MonkeyPatch)
         await released.wait()
         return web.json_response({})
 
-    async with serving(silent) as (gateway, wire):
+    async with serving(silent) as (api, wire):
         try:
             with pytest.raises(Unreachable, match=r"GET .*greeter"):
-                await gateway.get(SERVICE, GREETER)
+                await api.get(SERVICE, GREETER)
         finally:
             released.set()
 
@@ -423,9 +423,9 @@ async def test_nobody_there_is_unreachable() -> None:
     """The connection is refused."""
     connection = Connection(server="http://127.0.0.1:1")
 
-    async with ApiServer(lambda: connection) as gateway:
+    async with ApiServer(lambda: connection) as api:
         with pytest.raises(Unreachable):
-            await gateway.get(SERVICE, GREETER)
+            await api.get(SERVICE, GREETER)
 
 
 # Credentials
@@ -438,24 +438,24 @@ async def test_credentials_that_are_not_accepted_are_read_again() -> None:
         fresh = request.headers["Authorization"] == "Bearer 1"
         return web.json_response({"message": "who?"}, status=200 if fresh else 401)
 
-    async with serving(only_the_second) as (gateway, wire):
+    async with serving(only_the_second) as (api, wire):
         with pytest.raises(Unauthorized):
-            await gateway.get(SERVICE, GREETER)
-        await gateway.get(SERVICE, GREETER)
+            await api.get(SERVICE, GREETER)
+        await api.get(SERVICE, GREETER)
 
     assert wire.tokens == ["Bearer 0", "Bearer 1"]
 
 
 async def test_the_server_is_told_who_asks() -> None:
     """The audit log names us."""
-    async with serving(always({})) as (gateway, wire):
-        await gateway.get(SERVICE, GREETER)
+    async with serving(always({})) as (api, wire):
+        await api.get(SERVICE, GREETER)
 
     assert wire.requests[0].headers["User-Agent"].startswith("agentherd/")
 
 
-async def test_a_gateway_that_is_closed_leaves_nothing_open() -> None:
+async def test_a_client_that_is_closed_leaves_nothing_open() -> None:
     """Closing it twice is no error."""
-    async with serving(always({})) as (gateway, _):
-        await gateway.get(SERVICE, GREETER)
-        await gateway.__aexit__()
+    async with serving(always({})) as (api, _):
+        await api.get(SERVICE, GREETER)
+        await api.__aexit__()

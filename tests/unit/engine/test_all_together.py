@@ -88,7 +88,7 @@ async def running(twin: Twin, controllers: Controllers) -> AsyncIterator[Rig]:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(cluster()), group.create_task(rig.reconciler.run(workers=2))]
         for kind, sink, selector in sinks:
-            reflector = Reflector(kind, gateway=twin, sink=sink, metrics=metrics, selector=selector)
+            reflector = Reflector(kind, cluster=twin, sink=sink, metrics=metrics, selector=selector)
             tasks.append(group.create_task(reflector.run()))
         yield rig
         for task in tasks:

@@ -52,7 +52,7 @@ def store() -> Store:
 @pytest.fixture
 def applier(twin: Twin, store: Store) -> Applier:
     recorder = Recorder(twin, identity="test", clock=lambda: NOON)
-    return Applier(gateway=twin, store=store, recorder=recorder)
+    return Applier(cluster=twin, store=store, recorder=recorder)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_a_process_that_may_not_lead_writes_nothing(twin: Twin, owner: Own
     """One that was frozen wakes up in the middle of a plan, when another leads already."""
     recorder = Recorder(twin, identity="me", clock=lambda: NOON)
     store = Store(wake=lambda _key: None)
-    frozen = Applier(gateway=twin, store=store, recorder=recorder, may_write=lambda: False)
+    frozen = Applier(cluster=twin, store=store, recorder=recorder, may_write=lambda: False)
 
     with pytest.raises(Conflict):
         await frozen.carry_out(GREETER, owner, plan(STATUS))

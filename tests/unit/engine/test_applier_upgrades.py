@@ -50,7 +50,7 @@ async def store(twin: Twin) -> Store:
 @pytest.fixture
 def applier(twin: Twin, store: Store) -> Applier:
     recorder = Recorder(twin, identity="test", clock=lambda: NOON)
-    return Applier(gateway=twin, store=store, recorder=recorder)
+    return Applier(cluster=twin, store=store, recorder=recorder)
 
 
 def put(twin: Twin, kind: Kind, name: str) -> dict[str, Any]:

@@ -122,7 +122,7 @@ async def test_a_cluster_wide_kind_is_followed_and_its_refusal_told(twin: Twin) 
     twin.outages.append(Forbidden("gateways is forbidden"))
     reflector = Reflector(
         GATEWAY,
-        gateway=twin,
+        cluster=twin,
         sink=gateways,
         metrics=shared_metrics(),
         selector="",

@@ -30,7 +30,7 @@ def service(name: str) -> dict[str, object]:
 
 @asynccontextmanager
 async def running(twin: Twin, store: Store) -> AsyncIterator[Reflector]:
-    reflector = Reflector(SERVICE, gateway=twin, sink=store, metrics=shared_metrics())
+    reflector = Reflector(SERVICE, cluster=twin, sink=store, metrics=shared_metrics())
     async with asyncio.TaskGroup() as group:
         task = group.create_task(reflector.run())
         await asyncio.sleep(LAST_DELAY)

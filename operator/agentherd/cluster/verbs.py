@@ -32,7 +32,7 @@ class WatchEvent:
     object: Raw
 
 
-class Gateway(Protocol):
+class Cluster(Protocol):
     """An API server, seen by the operator."""
 
     async def get(self, kind: Kind, key: Key) -> Raw:
