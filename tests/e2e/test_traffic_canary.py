@@ -233,8 +233,12 @@ def test_a_spoilt_route_is_put_right_at_once(
 
 
 def test_the_pods_of_a_step_come_back_under_load(world: World, tmp_path: Path) -> None:
-    """A canary whose pods are deleted in the middle loses its weight and gets it again."""
-    world.apply(routed(world, "a", upgradePolicy=WAITING, drain={"delaySeconds": 2}))
+    """A canary whose pods are deleted in the middle loses its weight and gets it again.
+
+    Whoever deletes a pod by hand takes it from the Gateway without a word; `drain.delaySeconds` is
+    the time in which that has to notice, also on a busy machine.
+    """
+    world.apply(routed(world, "a", upgradePolicy=WAITING, drain={"delaySeconds": 8}))
     world.wait_until_ready("a")
 
     with load(world, "a", tmp_path) as running:
