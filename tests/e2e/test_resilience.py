@@ -252,7 +252,9 @@ def _content(child: Object) -> Object:
         for key, value in child.get("spec", {}).items()
         if key not in {"clusterIP", "clusterIPs"}
     }
-    rest = {key: value for key, value in child.items() if key not in {"metadata", "spec", "status"}}
+    # A list leaves out of its items what an event of a watch has.
+    apart = {"apiVersion", "kind", "metadata", "spec", "status"}
+    rest = {key: value for key, value in child.items() if key not in apart}
     return {
         **rest,
         "spec": spec,
