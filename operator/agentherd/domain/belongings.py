@@ -138,9 +138,16 @@ def _revision_children(
     number = _number(seen, revision, newest=revision.hash == goal.hash)
     record = children.controller_revision(agent, revision, number)
     yield from keep(seen, CONTROLLER_REVISION, name, record, seen.revisions)
-    size = {"spec": {"replicas": sizes.get(revision.hash, 0)}}
-    pods = _pods(seen, revision)
-    yield from keep(seen, REPLICA_SET, name, pods, seen.replica_sets, unhashed=size)
+    size = sizes.get(revision.hash, 0)
+    yield from keep(
+        seen,
+        REPLICA_SET,
+        name,
+        _pods(seen, revision),
+        seen.replica_sets,
+        unhashed={"spec": {"replicas": size}},
+        starts=size > 0,
+    )
 
 
 def _reads_on(seen: AgentObservation, revision: Revision) -> bool:

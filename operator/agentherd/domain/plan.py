@@ -1,7 +1,8 @@
 """What is to be done: intents, and the plan that orders them.
 
 The order is part of the contract: traffic first, so that nobody is sent to pods that are about
-to change; then status, so that what was decided is recorded before it is acted on; then scale
+to change; then children that are missing and start nothing, so that a status that calls an object
+ready is true; then status, so that what was decided is recorded before it is acted on; then scale
 and the other children; then Events. A process killed between any two intents decides the same
 again when it is started, because every intent is idempotent and carries what it expects to find.
 """
@@ -28,9 +29,10 @@ class Stage(IntEnum):
 
     TRAFFIC = 0
     RECORD = 1
-    STATUS = 2
-    SCALE = 3
-    EVENTS = 4
+    CHILDREN = 2
+    STATUS = 3
+    SCALE = 4
+    EVENTS = 5
 
 
 class Ref(tuple[str, str]):

@@ -24,10 +24,12 @@ def keep(
     stage: Stage = Stage.SCALE,
     unhashed: Manifest | None = None,
     claimed: bool = False,
+    starts: bool = False,
 ) -> Iterator[Apply | Delete]:
     """The write that brings one child to its manifest, or removes it when there is none.
 
-    `claimed` is for names that people use as well, besides those that are known to be so.
+    `claimed` is for names that people use as well, besides those that are known to be so. A child
+    that is missing and `starts` no pods is made before a status tells that all is there.
     """
     child = live.get(name)
     if child is not None and (child.deleting or not seen.own(child)):
@@ -41,7 +43,7 @@ def keep(
         return
     agent = seen.agent.metadata.name
     yield Apply(
-        stage=stage,
+        stage=Stage.CHILDREN if child is None and not starts and stage is Stage.SCALE else stage,
         kind=kind,
         manifest=manifest,
         digest=wanted,

@@ -92,7 +92,7 @@ class Applier:
             if not self._may_write():
                 # A process that was frozen wakes up in the middle of a plan of long ago.
                 raise Conflict("the Lease was not renewed in time; another process may lead")
-            if any(refusal.stage < min(intent.stage, Stage.SCALE) for refusal in refusals):
+            if any(refusal.stage < min(intent.stage, Stage.CHILDREN) for refusal in refusals):
                 break
             try:
                 await self._do(key, owner, intent)

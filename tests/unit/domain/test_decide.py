@@ -166,13 +166,21 @@ def test_a_new_agent_gets_all_its_children_in_one_plan() -> None:
     kinds = [i.ref[0] if isinstance(i, Apply) else type(i).__name__ for i in plan.intents]
     assert kinds == [
         "Service",
-        "WriteStatus",
         "ServiceAccount",
         "ConfigMap",
         "ControllerRevision",
-        "ReplicaSet",
         "PodDisruptionBudget",
+        "WriteStatus",
+        "ReplicaSet",
     ]
+
+
+def test_an_agent_without_pods_is_not_called_ready_before_all_its_children_are_there() -> None:
+    """Its status says in its first turn that nothing is left to be done, so it comes last."""
+    plan = decide(observed(operatingMode="Offline", config={"a": "1"}), NOON)
+
+    assert status_of(plan)["phase"] == "Offline"
+    assert isinstance(plan.intents[-1], WriteStatus)
 
 
 def test_a_new_replica_set_is_made_in_its_size() -> None:

@@ -49,7 +49,7 @@ def test_a_child_that_is_missing_is_created() -> None:
     (write,) = writes(None)
 
     assert isinstance(write, Apply)
-    assert (write.uid, write.digest, write.stage) == (None, digest(MANIFEST), Stage.SCALE)
+    assert (write.uid, write.digest, write.stage) == (None, digest(MANIFEST), Stage.CHILDREN)
 
 
 @pytest.mark.parametrize(
