@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -41,7 +41,7 @@ def test_five_kills_leave_the_same_as_none(world: World) -> None:
     expected = _snapshot(world)
     _remove_all(world, keep={"steady", "steady-pair"})
     _live(world, kill=True)
-    found = _snapshot(world, like=expected)
+    found = _snapshot(world)
 
     assert found.keys() == expected.keys()
     for key, value in expected.items():
@@ -208,24 +208,15 @@ def _remove_all(world: World, *, keep: set[str]) -> None:
 # What is compared
 
 
-def _snapshot(
-    world: World, *, like: Collection[tuple[str, str]] = ()
-) -> dict[tuple[str, str], Object]:
-    """All that is there and has to be the same each time: no identities, times and versions.
-
-    What `like` names is waited for: children that an Agent of the same name has left behind are
-    made anew once the garbage collector has taken those, which is after the Agent is settled.
-    """
+def _snapshot(world: World) -> dict[tuple[str, str], Object]:
+    """All that is there and has to be the same each time: no identities, times and versions."""
     agents = world.cluster.moment("Agent", namespace=world.namespace).items
     found = {("Agent", item["metadata"]["name"]): _status(item["status"]) for item in agents}
     living = {item["metadata"]["uid"] for item in agents}
     for kind in CHILDREN:
         children = world.cluster.wait_until_all(
             kind,
-            lambda items, names=frozenset(n for k, n in like if k == kind): (  # type: ignore[misc]
-                all(_owner(item) in living for item in items)
-                and names <= {item["metadata"]["name"] for item in items}
-            ),
+            lambda items: all(_owner(item) in living for item in items),
             within=30,
             namespace=world.namespace,
             labels=OWN,
