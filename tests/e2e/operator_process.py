@@ -116,8 +116,8 @@ class Operator:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
-    def writes(self) -> float:
-        """How many writes it has sent to the API server, those of its Lease left aside."""
+    def writes(self, *, but: str) -> float:
+        """How many writes were answered, those of its Lease and of resource `but` left aside."""
         _, text = self.get("/metrics")
         return sum(
             sample.value
@@ -125,7 +125,7 @@ class Operator:
             for sample in family.samples
             if sample.name == "agentherd_api_requests_total"
             and sample.labels["verb"] not in {"GET", "LIST", "WATCH"}
-            and sample.labels["resource"] != "leases"
+            and sample.labels["resource"] not in {"leases", but}
         )
 
     def wait_until(self, holds: Callable[[], bool], *, within: float) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -242,25 +244,31 @@ def test_the_higher_priority_goes_first_then_the_older(shared_world: World) -> N
     to = {"version": "1.1.0", "config": {"greeting": "zero"}}
     world.apply(upgrade("running", "wanted", to=to, strategy=LOOKED_AT))
     world.apply(_greeting("b-older", "one", priority=5))
-    wait_at_step(world, "running", 1)  # takes longer than the second by which ages are told apart
+    wait_at_step(world, "running", 1)
+    _wait_for_the_next_second(world.upgrade("b-older"))
     world.apply(_greeting("a-younger", "two", priority=5))
     world.apply(_greeting("urgent", "three", priority=8))
     waiting = [world.wait_upgrade(name, "Pending") for name in ("b-older", "a-younger", "urgent")]
 
     steer(world, "running", promote={"full": True})
-    found = {
-        each: world.wait_upgrade(each, "Succeeded")["status"]["startedAt"]
+    ended = {
+        each: world.wait_upgrade(each, "Succeeded")["status"]
         for each in ("running", "a-younger", "b-older", "urgent")
     }
 
     assert {(condition(each, "Progressing") or {})["reason"] for each in waiting} == {"Queued"}
-    assert sorted(found, key=lambda name: found[name]) == [
-        "running",
-        "urgent",
-        "b-older",
-        "a-younger",
+    order = ["running", "urgent", "b-older", "a-younger"]
+    assert [ended[each]["fromRevision"] for each in order[1:]] == [
+        ended[each]["toRevision"] for each in order[:-1]
     ]
     assert world.get("Agent", "wanted")["spec"]["config"] == {"greeting": "two"}
+
+
+def _wait_for_the_next_second(older: Object) -> None:
+    """Wait until what is created is younger, since the API server tells ages in whole seconds."""
+    created = datetime.fromisoformat(older["metadata"]["creationTimestamp"])
+    until_next = (created + timedelta(seconds=1) - datetime.now(UTC)).total_seconds()
+    time.sleep(max(0.0, until_next))
 
 
 def _greeting(name: str, greeting: str, *, priority: int) -> Object:
