@@ -33,7 +33,7 @@ from agentherd.api.markers import (
 )
 from agentherd.api.meta import Condition, StoredObject, WireModel
 from agentherd.api.metrics import Metrics
-from agentherd.api.strategy import Strategy
+from agentherd.api.strategy import UpgradePolicy
 from agentherd.api.template import PodTemplate
 from agentherd.api.traffic import Traffic
 
@@ -213,10 +213,11 @@ class AgentSpec(WireModel):
     version is its part of the pods."""
 
     metrics: Metrics | None = None
-    """Where the agent tells how many requests it has had. With it, the weight that is seen at the
-    pods is shown beside the weight that was asked for. Absent: the weight is not measured."""
+    """Where the agent tells how many requests it has had, how many failed and how long they took.
+    With it, the weight that is seen at the pods is shown beside the weight that was asked for, and
+    a new version that fails more or is slower is rolled back. Absent: neither is measured."""
 
-    upgrade_policy: Strategy | None = None
+    upgrade_policy: UpgradePolicy | None = None
     """How every change of the running agent is made, unless an AgentUpgrade brings its own
     `strategy`. Absent: a canary with 5, 25 and 50 percent of the requests for 30 seconds each."""
 

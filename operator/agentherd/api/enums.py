@@ -69,3 +69,26 @@ class UpgradePhase(StrEnum):
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
+
+
+class Verdict(StrEnum):
+    """What a comparison or a measurement says of the new version."""
+
+    PASS = "Pass"  # noqa: S105  (not a password)
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+
+
+class OnInconclusive(StrEnum):
+    """What to do at the end of a step when too little was seen."""
+
+    HOLD = "Hold"
+    PROCEED = "Proceed"
+
+
+class Automation(StrEnum):
+    """How far an upgrade goes without a person."""
+
+    MANUAL = "Manual"
+    SEMI_AUTO = "SemiAuto"
+    AUTO = "Auto"

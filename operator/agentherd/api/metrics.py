@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
-from agentherd.api.markers import Port
+from agentherd.api.markers import SET, Port
 from agentherd.api.meta import WireModel
 
 MetricName = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
+]
+
+MetricLabel = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")
+]
+ErrorValue = Annotated[
+    str, StringConstraints(min_length=1, max_length=63, pattern="^[A-Za-z0-9_.-]+$")
 ]
 
 
@@ -36,3 +43,17 @@ class Metrics(WireModel):
     in_flight: MetricName = "http_requests_in_flight"
     """Name of the gauge of requests a pod is working on. All its series are added up, whatever
     their labels. Defaults to `http_requests_in_flight`."""
+
+    error_label: MetricLabel = "code"
+    """Label of `requests` whose value tells how a request ended. Defaults to `code`."""
+
+    error_values: Annotated[tuple[ErrorValue, ...], Field(min_length=1, max_length=16), SET] = (
+        "5xx",
+    )
+    """Values of `errorLabel` that mean an error of the agent, in which `x` stands for any digit, at
+    most 16. Defaults to `5xx`."""
+
+    latency: MetricName = "http_request_duration_seconds"
+    """Name of the histogram or summary of how long requests took, in seconds, without the endings
+    `_sum` and `_count`. All its series are added up, whatever their labels. Defaults to
+    `http_request_duration_seconds`."""

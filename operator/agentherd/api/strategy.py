@@ -12,7 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from agentherd.api.enums import StrategyType
+from agentherd.api.analysis import Analysis
+from agentherd.api.enums import Automation, StrategyType
 from agentherd.api.markers import ATOMIC, RULES, Int32, Keywords, Rule
 from agentherd.api.meta import WireModel
 
@@ -174,6 +175,20 @@ class Strategy(WireModel):
     `--rollback-window` says, 3 if it says nothing."""
 
 
+class UpgradePolicy(Strategy):
+    """How every change of an Agent is made, judged and approved."""
+
+    analysis: Analysis | None = None
+    """How a new version is judged while it serves, unless an AgentUpgrade brings its own
+    `analysis`. Absent: its errors and latency are compared with those of the stable version where
+    `spec.metrics` says where they are."""
+
+    automation: Automation = Automation.AUTO
+    """How far an upgrade goes without a person. `Auto`: to its end. `SemiAuto`: through its steps;
+    it gets all requests only once it is approved. `Manual`: it begins only once it is approved. A
+    rollback never waits. Defaults to `Auto`."""
+
+
 class EffectiveStrategy(WireModel):
     """A strategy without an open question: what the Agent, the upgrade and the operator say."""
 
@@ -201,3 +216,6 @@ class EffectiveStrategy(WireModel):
 
     rollback_window: Annotated[Int32, Field(ge=0)]
     """Number of former stable revisions that are gone back to without steps and pauses."""
+
+    analysis: Analysis | None = None
+    """How the new version is judged. Absent: by the health of its pods alone."""

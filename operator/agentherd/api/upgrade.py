@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import ConfigDict, Field, StringConstraints
 
 from agentherd.api.agent import Config, Version
+from agentherd.api.analysis import MAX_FEEDBACK, Analysis, AnalysisStatus, Feedback
 from agentherd.api.enums import UpgradePhase
 from agentherd.api.markers import (
     ATOMIC,
@@ -149,6 +150,19 @@ class RollbackRequest(WireModel):
     `status.rollback`. Absent: a general text is shown."""
 
 
+class Approval(WireModel):
+    """Leave to begin, or to promote, where an upgrade waits for it."""
+
+    required: bool = False
+    """Whether the upgrade begins only once it is approved, whatever the Agent's
+    `upgradePolicy.automation` says. Absent or `false`: that alone says what waits for approval."""
+
+    approved_by: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = None
+    """Your own user name, as `kubectl auth whoami` shows it: writing it approves the upgrade as it
+    is now. Only who may `update` the subresource `agentupgrades/approval` can write it, and nobody
+    another one's. Absent: the upgrade is not approved."""
+
+
 class AgentUpgradeSpec(WireModel):
     """What is to be changed, how, and what to do with it now."""
 
@@ -205,6 +219,20 @@ class AgentUpgradeSpec(WireModel):
     rollback: RollbackRequest | None = None
     """Leave to go back to the old version. Absent: it is gone back to only when the new one
     fails."""
+
+    analysis: Analysis | None = None
+    """How the new version is judged while it serves. It can be changed until the upgrade begins.
+    Absent: `spec.upgradePolicy.analysis` of the Agent."""
+
+    approval: Approval | None = None
+    """Leave to begin, or to promote. Absent: it is not approved, which matters only where approval
+    is waited for."""
+
+    feedback: Annotated[tuple[Feedback, ...], Field(max_length=MAX_FEEDBACK), list_map("from")] = (
+        Field(default_factory=tuple)
+    )
+    """What people and agents think of the new version, at most 50. Absent: nobody has said
+    anything."""
 
     attempt: Annotated[Int32, Field(ge=1, le=100)] = 1
     """Number of this attempt. Raise it to try again after a rollback, with `rollback.requested`
@@ -268,6 +296,20 @@ class Control(WireModel):
 
     detail: Annotated[str, Clip(256)] = ""
     """What else there is to tell, for example the step that was promoted. May be empty."""
+
+
+class ApprovalRecord(WireModel):
+    """Who approved what."""
+
+    by: Annotated[str, Clip(253)]
+    """User name of who approved."""
+
+    at: Time
+    """Time at which the approval was seen."""
+
+    revision: Revision
+    """Revision of the Agent that the upgrade led to then. One that leads elsewhere now is not
+    approved."""
 
 
 class AgentUpgradeStatus(WireModel):
@@ -341,6 +383,12 @@ class AgentUpgradeStatus(WireModel):
     rollback: RollbackRecord | None = None
     """How the old version was gone back to. Absent: it was not, in this attempt."""
 
+    approval: ApprovalRecord | None = None
+    """Who approved the upgrade. Absent: nobody has."""
+
+    analysis: AnalysisStatus | None = None
+    """What the new version is judged by, and how. Absent: it has had no requests yet."""
+
     history: Annotated[
         tuple[PhaseChange, ...],
         Field(max_length=MAX_UPGRADE_HISTORY, exclude_if=is_empty),
@@ -358,6 +406,8 @@ class AgentUpgradeStatus(WireModel):
     ] = ()
     """State of the upgrade by aspect. `Validated`: it can be made as it is written. `Progressing`:
     it gets on, or why not. `TrafficApplied`: routes and Services carry the weight asked for.
+    `Approved`: whether it is, where approval is needed. `Analyzed`: whether the new version is as
+    good as the stable one; `Unknown` while too little was seen.
     `Succeeded`: how it ended; `Unknown` until then. `Ready`: it has succeeded. `Reconciling` and
     `Stalled` exist only while they are true."""
 
@@ -398,6 +448,7 @@ class AgentUpgrade(StoredObject):
                     ),
                     _frozen_once_begun("to"),
                     _frozen_once_begun("strategy"),
+                    _frozen_once_begun("analysis"),
                     _frozen_once_begun("priority"),
                     _frozen_once_begun("dependsOn"),
                     _frozen_once_begun("allowDowngrade"),

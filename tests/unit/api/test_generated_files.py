@@ -31,8 +31,8 @@ def test_the_file_holds_the_whole_definition(resource: Resource) -> None:
 
 
 def test_the_definition_stays_small(resource: Resource) -> None:
-    """Below 60 KB it fits into every annotation and every reader's patience."""
-    assert len(crd_yaml(resource).encode()) < 60_000
+    """Below 100 KB it fits into every annotation and every reader's patience."""
+    assert len(crd_yaml(resource).encode()) < 100_000
 
 
 def test_the_kustomization_lists_every_definition() -> None:

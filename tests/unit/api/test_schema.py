@@ -98,6 +98,26 @@ def test_every_list_says_how_it_is_merged(each_schema: dict[str, Any]) -> None:
             assert key in node["items"]["required"], path
 
 
+ANALYSIS_DEFAULTS = {
+    ".intervalSeconds": 2,
+    ".warmUpSeconds": 5,
+    ".minimumRequests": 20,
+    ".onInconclusive": "Hold",
+    ".errorMargin": 2,
+    ".performanceImpact": 0.2,
+    ".feedbackWeight": 0.3,
+    ".rollbackThreshold": 0.7,
+    ".metrics[].job.timeoutSeconds": 600,
+    ".metrics[].intervalSeconds": 10,
+    ".metrics[].failureLimit": 3,
+}
+
+
+def analysis_defaults(path: str) -> dict[str, Any]:
+    """The defaults of an analysis that stands at `path`."""
+    return {path + field: value for field, value in ANALYSIS_DEFAULTS.items()}
+
+
 def test_only_these_defaults_are_stored(schema: dict[str, Any]) -> None:
     """`replicas` is one of them, as an autoscaler cannot read a scale without it."""
     defaults = {path: node["default"] for path, node in nodes(schema) if "default" in node}
@@ -121,8 +141,12 @@ def test_only_these_defaults_are_stored(schema: dict[str, Any]) -> None:
         ".spec.metrics.path": "/metrics",
         ".spec.metrics.requests": "http_requests_total",
         ".spec.metrics.inFlight": "http_requests_in_flight",
+        ".spec.metrics.errorLabel": "code",
+        ".spec.metrics.errorValues": ["5xx"],
+        ".spec.metrics.latency": "http_request_duration_seconds",
         ".spec.upgradePolicy.type": "Canary",
-    }
+        ".spec.upgradePolicy.automation": "Auto",
+    } | analysis_defaults(".spec.upgradePolicy.analysis")
 
 
 def test_an_upgrade_stores_only_these_defaults(upgrade_schema: dict[str, Any]) -> None:
@@ -134,7 +158,7 @@ def test_an_upgrade_stores_only_these_defaults(upgrade_schema: dict[str, Any]) -
         ".spec.priority": 5,
         ".spec.attempt": 1,
         ".spec.strategy.type": "Canary",
-    }
+    } | analysis_defaults(".spec.analysis") | analysis_defaults(".status.strategy.analysis")
 
 
 def test_a_condition_is_a_metav1_condition(each_schema: dict[str, Any]) -> None:

@@ -1,0 +1,348 @@
+"""How a new version is judged while it serves: what is compared, what else is asked, who says so.
+
+Nothing here needs to be set, or to be installed: as soon as an Agent says where its metrics are,
+the errors and the latency of the new version are compared with those of the stable one. What
+people add are limits of their own, from wherever they measure.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from agentherd.api.enums import OnInconclusive, Verdict
+from agentherd.api.markers import (
+    ATOMIC,
+    DNS_LABEL,
+    RULES,
+    Clip,
+    Count,
+    Int32,
+    Int64,
+    Keywords,
+    Rule,
+    Time,
+    is_empty,
+    list_map,
+)
+from agentherd.api.meta import WireModel
+
+MAX_METRICS: Final = 10
+MAX_MEASUREMENTS: Final = 10
+MAX_LOOKS: Final = 60
+MAX_COUNTED_PODS: Final = 200
+MAX_RATIOS: Final = 16
+MAX_FEEDBACK: Final = 50
+
+_URL: Final = r"^https?://[^\s/@]+(/\S*)?$"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Thousandths = Annotated[Int32, Field(ge=0, le=1000)]
+
+
+class PrometheusQuery(WireModel):
+    """A query to a Prometheus, or whatever else answers to its HTTP API."""
+
+    address: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=_URL)]
+    """URL of the server as the operator reaches it, for example
+    `http://prometheus.monitoring:9090`. Required."""
+
+    query: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    """Expression in PromQL that yields one number. `$(NAMESPACE)`, `$(AGENT)`,
+    `$(CANARY_REVISION)` and `$(STABLE_REVISION)` are replaced. Required."""
+
+
+class HTTPRequest(WireModel):
+    """A URL that answers with JSON, in which one number is looked up."""
+
+    url: Annotated[str, StringConstraints(min_length=8, max_length=1024, pattern=_URL)]
+    """URL that is asked with GET, as the operator reaches it. `$(NAMESPACE)`, `$(AGENT)`,
+    `$(CANARY_REVISION)`, `$(STABLE_REVISION)` and `$(CANARY_SERVICE)`, the name of the Service of
+    the new version in the namespace, are replaced. Redirects are not followed. Required."""
+
+    pointer: Annotated[str, StringConstraints(max_length=512, pattern="^(/.*)?$")] = ""
+    """Where the number is in the answer, as a JSON Pointer (RFC 6901), for example
+    `/quality/score`. Absent or empty: the answer is the number."""
+
+
+class TesterJob(WireModel):
+    """A Job that tries the new version and says by its end whether it is good."""
+
+    template: Annotated[dict[str, Any], Keywords({"x-kubernetes-preserve-unknown-fields": True})]
+    """Pod template of the Job, as in a Job. Its first container also gets the environment variables
+    `AGENTHERD_NAMESPACE`, `AGENTHERD_AGENT`, `AGENTHERD_UPGRADE`, `AGENTHERD_CANARY_REVISION`,
+    `AGENTHERD_STABLE_REVISION` and `AGENTHERD_CANARY_SERVICE`, the Service that reaches only the
+    new version. Required."""
+
+    timeout_seconds: Annotated[Int32, Field(ge=1, le=86400)] = 600
+    """Seconds after which a Job that has not ended has failed. Defaults to 600."""
+
+
+class Metric(WireModel):
+    """One more thing the new version is judged by, beside its errors and its latency."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            RULES: [
+                Rule(
+                    "(has(self.prometheus) ? 1 : 0) + (has(self.http) ? 1 : 0)"
+                    " + (has(self.job) ? 1 : 0) == 1",
+                    "must have exactly one source: prometheus, http or job",
+                ).keywords(),
+                Rule(
+                    "has(self.job) != (has(self.minimum) || has(self.maximum))",
+                    "must have a minimum or a maximum, unless a job is the source, which says by "
+                    "its end whether it is good",
+                ).keywords(),
+            ]
+        }
+    )
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=DNS_LABEL)]
+    """Name of the metric, unique in the list. Required."""
+
+    prometheus: PrometheusQuery | None = None
+    """Ask a Prometheus. Absent: another source is set."""
+
+    http: HTTPRequest | None = None
+    """Ask a URL that answers with JSON. Absent: another source is set."""
+
+    job: TesterJob | None = None
+    """Run a Job once in each attempt, as soon as a pod of the new version is ready; the upgrade is
+    not promoted before it has succeeded. Absent: another source is set."""
+
+    minimum: float | None = None
+    """Smallest number that is good. Absent: none is too small."""
+
+    maximum: float | None = None
+    """Largest number that is good. Absent: none is too large."""
+
+    interval_seconds: Annotated[Int32, Field(ge=1, le=3600)] = 10
+    """Seconds from one measurement to the next. Defaults to 10."""
+
+    failure_limit: Annotated[Int32, Field(ge=1, le=100)] = 3
+    """Number of bad measurements in a row that roll the upgrade back. One that could not be made
+    is neither bad nor good. Defaults to 3."""
+
+    dry_run: bool = False
+    """Whether to measure and tell without consequences. Absent or `false`: the metric counts."""
+
+
+class Analysis(WireModel):
+    """How a new version is judged while it serves."""
+
+    interval_seconds: Annotated[Int32, Field(ge=1, le=300)] = 2
+    """Seconds from one look at the metrics of the pods to the next. Defaults to 2."""
+
+    warm_up_seconds: Annotated[Int32, Field(ge=0, le=3600)] = 5
+    """Seconds after the new version has got its first requests that are not counted, because caches
+    and connections are cold then. Defaults to 5."""
+
+    minimum_requests: Annotated[Int32, Field(ge=0, le=1_000_000)] = 20
+    """Number of requests that the new version has to have answered at each step that gives it any,
+    before the next step is taken. Defaults to 20."""
+
+    on_inconclusive: OnInconclusive = OnInconclusive.HOLD
+    """What happens at the end of a step when too little was seen to judge the new version: `Hold`
+    waits until more is seen or a person promotes, `Proceed` goes on. Defaults to `Hold`."""
+
+    error_margin: Annotated[float, Field(ge=1, le=100)] = 2
+    """How many times the error rate of the stable version that of the new one may be before it
+    counts as worse. Real errors come in bursts: below 2, good versions are rolled back more often
+    than in one of a hundred upgrades. Defaults to 2."""
+
+    performance_impact: Annotated[float, Field(ge=0, le=100)] = 0.2
+    """By which part of the mean latency of the stable version the new one may be slower: 0.2 is 20
+    percent. Defaults to 0.2."""
+
+    feedback_weight: Fraction = 0.3
+    """Part of the rollback score that feedback makes up, from 0 to 1; the rest is what was
+    measured. Defaults to 0.3."""
+
+    rollback_threshold: Fraction = 0.7
+    """Rollback score from which on the upgrade is rolled back, from 0 to 1. Defaults to 0.7."""
+
+    dry_run: bool = False
+    """Whether errors and latency are compared and told without consequences. Absent or `false`: a
+    version that is worse is rolled back."""
+
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=MAX_METRICS), list_map("name")] = Field(
+        default_factory=tuple
+    )
+    """What else the new version is judged by, at most 10. Absent: errors and latency alone."""
+
+
+class Feedback(WireModel):
+    """What a person or an agent thinks of the new version."""
+
+    from_: Annotated[str, StringConstraints(min_length=1, max_length=253)] = Field(alias="from")
+    """Who says so: a name, unique in the list. Required."""
+
+    rating: Annotated[Int32, Field(ge=1, le=5)]
+    """How good the new version is, from 1, the worst, to 5, the best. Required."""
+
+    comment: Annotated[str, StringConstraints(max_length=512)] | None = None
+    """Why, in your own words. Absent: the rating speaks for itself."""
+
+
+class PodCounters(WireModel):
+    """How far the counters of a pod have been taken into account."""
+
+    uid: Annotated[str, Clip(64)]
+    """UID of the pod they are of."""
+
+    requests: Annotated[Int64, Field(ge=0)] = 0
+    """Requests that it had answered."""
+
+    errors: Annotated[Int64, Field(ge=0)] = 0
+    """How many of them with an error."""
+
+    timed: Annotated[Int64, Field(ge=0)] = 0
+    """Requests whose duration it had told."""
+
+    microseconds: Annotated[Int64, Field(ge=0)] = 0
+    """Sum of these durations, in microseconds."""
+
+
+class Side(WireModel):
+    """What was counted of one version since the comparison began."""
+
+    requests: Annotated[Int64, Field(ge=0)] = 0
+    """Requests that were answered."""
+
+    errors: Annotated[Int64, Field(ge=0)] = 0
+    """How many of them with an error."""
+
+    timed: Annotated[Int64, Field(ge=0)] = 0
+    """Requests whose duration is known."""
+
+    microseconds: Annotated[Int64, Field(ge=0)] = 0
+    """Sum of these durations, in microseconds."""
+
+
+class Evidence(WireModel):
+    """The state of the two sequential tests, in millionths of natural logarithms."""
+
+    errors: Annotated[
+        tuple[Int64, ...], Field(max_length=MAX_RATIOS, exclude_if=is_empty), ATOMIC
+    ] = ()
+    """Evidence that the error rate is higher by each of the ratios that are tried. Empty: nothing
+    was compared yet."""
+
+    latency_sum: Int64 = 0
+    """Sum of the logarithms of how much slower than allowed the new version was at each look."""
+
+    latency_squares: Annotated[Int64, Field(ge=0)] = 0
+    """Sum of the squares of these logarithms."""
+
+
+class Score(WireModel):
+    """The rollback score, in thousandths."""
+
+    feedback: Thousandths = 0
+    """How bad the feedback is: 0 for the best rating on average, 1000 for the worst."""
+
+    system: Thousandths = 0
+    """How bad what was measured is: 1000 when a test has failed."""
+
+    total: Thousandths = 0
+    """Both by their weights."""
+
+
+class Look(WireModel):
+    """What was seen between two looks, for a chart."""
+
+    at: Time
+    """Time of the second look."""
+
+    weight: Annotated[Int32, Field(ge=0, le=100)]
+    """Percentage of the requests that the new version was given."""
+
+    canary: Side
+    """What the new version did meanwhile."""
+
+    stable: Side
+    """What the stable version did meanwhile."""
+
+
+class Measurement(WireModel):
+    """One measurement of a metric."""
+
+    at: Time
+    """Time of the measurement."""
+
+    verdict: Verdict
+    """Whether the number is good. `Inconclusive`: there was none."""
+
+    value: float | None = None
+    """The number. Absent: there was none."""
+
+    message: Annotated[str, Clip(256)] = ""
+    """Why there was no number, or what is wrong with it. May be empty."""
+
+
+class MetricStatus(WireModel):
+    """How a metric does."""
+
+    name: Annotated[str, Clip(63)]
+    """Name of the metric, as in the spec."""
+
+    verdict: Verdict
+    """`Fail` once the failure limit is reached, and from then on."""
+
+    failures: Count = 0
+    """Bad measurements in a row, up to the latest."""
+
+    measurements: Annotated[
+        tuple[Measurement, ...], Field(max_length=MAX_MEASUREMENTS, exclude_if=is_empty), ATOMIC
+    ] = ()
+    """Latest measurements, the newest last, at most 10."""
+
+
+class AnalysisStatus(WireModel):
+    """What the new version is judged by, and how."""
+
+    verdict: Verdict
+    """`Pass`: enough was seen, and nothing bad. `Fail`: the new version is worse. `Inconclusive`:
+    too little was seen."""
+
+    message: Annotated[str, Clip(512)] = ""
+    """In one sentence what was compared, how much was seen and how sure it is, or what is missing.
+    May be empty."""
+
+    looked_at: Time | None = None
+    """Time of the latest look at the metrics of the pods. Absent: there was none."""
+
+    step_requests: Annotated[Int64, Field(ge=0)] = 0
+    """Requests the new version has answered at the present step."""
+
+    canary: Side = Field(default_factory=Side)
+    """What was counted of the new version in this attempt."""
+
+    stable: Side = Field(default_factory=Side)
+    """What was counted of the stable version in this attempt."""
+
+    evidence: Evidence = Field(default_factory=Evidence)
+    """State of the comparison, with which it goes on after a restart of the operator."""
+
+    score: Score = Field(default_factory=Score)
+    """Rollback score: how bad the feedback and what was measured are, put together."""
+
+    pods: Annotated[
+        tuple[PodCounters, ...], Field(max_length=MAX_COUNTED_PODS, exclude_if=is_empty), ATOMIC
+    ] = ()
+    """Counters of the pods as they were last taken into account, of at most 200 pods."""
+
+    metrics: Annotated[
+        tuple[MetricStatus, ...],
+        Field(max_length=MAX_METRICS, exclude_if=is_empty),
+        list_map("name"),
+    ] = ()
+    """How the metrics of `spec.analysis` do."""
+
+    looks: Annotated[
+        tuple[Look, ...], Field(max_length=MAX_LOOKS, exclude_if=is_empty), ATOMIC
+    ] = ()
+    """What was seen over the time of the attempt, at most 60 times; as it grows longer, neighbours
+    are put together."""
