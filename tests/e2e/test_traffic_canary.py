@@ -232,11 +232,6 @@ def test_a_spoilt_route_is_put_right_at_once(
     assert world.upgrade(upgrade)["status"]["weight"] == 50
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open defect: on a busy machine a few requests get 502 when all pods of a canary are "
-    "deleted by hand",
-)
 def test_the_pods_of_a_step_come_back_under_load(world: World, tmp_path: Path) -> None:
     """A canary whose pods are deleted in the middle loses its weight and gets it again.
 

@@ -39,6 +39,7 @@ from agentherd.domain.revision import Revision
 from agentherd.domain.routes import RouteView, own_route
 from agentherd.domain.template import container_ports
 from agentherd.domain.upkeep import keep
+from agentherd.domain.views import PodView
 from agentherd.domain.weights import (
     Backend,
     RouteConflict,
@@ -300,18 +301,31 @@ def _revision_services(seen: AgentObservation, split: Split) -> Intents:
 
 
 def _admissions(seen: AgentObservation, split: Split) -> Intents:
-    """Let the pods of the new version be reached, each from the moment it is ready."""
+    """Let the pods of the new version be reached, each from the moment it is ready.
+
+    One that is deleted stays reachable until it is gone, as long as no other could answer: only
+    then is the weight on its way back to the old version.
+    """
     if split.canary is None or not split.preview:
         return
-    for pod in seen.pods_of(split.canary.hash):
-        if pod.ready and not (pod.admitted or pod.deleting or pod.finished):
-            yield Merge(
-                kind=POD,
-                name=pod.name,
-                uid=pod.uid,
-                patch={"metadata": {"labels": {ADMITTED_LABEL: ADMITTED}}},
-                stage=Stage.TRAFFIC,
-            )
+    pods = [pod for pod in seen.pods_of(split.canary.hash) if not pod.finished]
+    for pod in pods:
+        if pod.ready and not (pod.admitted or pod.deleting):
+            yield _admission(pod, ADMITTED)
+    if any(pod.ready and pod.admitted and not pod.deleting for pod in pods):
+        for pod in pods:
+            if pod.admitted and pod.deleting:
+                yield _admission(pod, None)
+
+
+def _admission(pod: PodView, value: str | None) -> Merge:
+    return Merge(
+        kind=POD,
+        name=pod.name,
+        uid=pod.uid,
+        patch={"metadata": {"labels": {ADMITTED_LABEL: value}}},
+        stage=Stage.TRAFFIC,
+    )
 
 
 def given_weight(seen: AgentObservation, split: Split) -> int:

@@ -188,6 +188,35 @@ def test_a_pod_of_the_new_version_is_reached_once_it_is_ready(
     assert admitted(pod) == (["p"] if is_admitted else [])
 
 
+@pytest.mark.parametrize(
+    ("others", "is_let_go"),
+    [
+        ((), False),
+        (({"ready": False, "admitted": True},), False),
+        (({"admitted": False},), False),
+        (({"admitted": True, "deleting": True},), False),
+        (({"admitted": True},), True),
+    ],
+    ids=["alone", "beside an unready one", "beside a new one", "beside another", "beside one"],
+)
+def test_a_pod_that_is_deleted_is_reached_until_another_one_answers(
+    others: tuple[dict[str, Any], ...], is_let_go: bool
+) -> None:
+    """Or what comes back would share its requests with one that is about to end."""
+    going = pod_view("going", revision=NEW.hash, admitted=True, deleting=True)
+    pods = [pod_view(f"p{n}", revision=NEW.hash, **each) for n, each in enumerate(others)]
+    seen = seen_with(pods={pod.name: pod for pod in (going, *pods)})
+
+    let_go = [
+        merge.name
+        for merge in traffic_intents(seen, split())
+        if isinstance(merge, Merge)
+        and merge.patch == {"metadata": {"labels": {"agentherd.dev/admitted": None}}}
+    ]
+
+    assert let_go == (["going"] if is_let_go else [])
+
+
 @pytest.mark.parametrize("fields", [{"preview": False}, {"canary": None}])
 def test_without_a_preview_nobody_is_admitted(fields: dict[str, Any]) -> None:
     """There is no Service that asks for it."""
