@@ -57,9 +57,9 @@ class HTTPRequest(WireModel):
     """A URL that answers with JSON, in which one number is looked up."""
 
     url: Annotated[str, StringConstraints(min_length=8, max_length=1024, pattern=_URL)]
-    """URL that is asked with GET, as the operator reaches it. `$(NAMESPACE)`, `$(AGENT)`,
-    `$(CANARY_REVISION)`, `$(STABLE_REVISION)` and `$(CANARY_SERVICE)`, the name of the Service of
-    the new version in the namespace, are replaced. Redirects are not followed. Required."""
+    """URL that the operator asks with GET. `$(NAMESPACE)`, `$(AGENT)`, `$(CANARY_REVISION)`,
+    `$(STABLE_REVISION)` and `$(CANARY_SERVICE)`, the Service of the new version, are replaced.
+    Redirects are not followed. Required."""
 
     pointer: Annotated[str, StringConstraints(max_length=512, pattern="^(/.*)?$")] = ""
     """Where the number is in the answer, as a JSON Pointer (RFC 6901), for example
@@ -70,10 +70,10 @@ class TesterJob(WireModel):
     """A Job that tries the new version and says by its end whether it is good."""
 
     template: Annotated[dict[str, Any], Keywords({"x-kubernetes-preserve-unknown-fields": True})]
-    """Pod template of the Job, as in a Job. Its first container also gets the environment variables
-    `AGENTHERD_NAMESPACE`, `AGENTHERD_AGENT`, `AGENTHERD_UPGRADE`, `AGENTHERD_CANARY_REVISION`,
-    `AGENTHERD_STABLE_REVISION` and `AGENTHERD_CANARY_SERVICE`, the Service that reaches only the
-    new version. Required."""
+    """Pod template, as in a Job. Its first container also gets the variables `AGENTHERD_NAMESPACE`,
+    `AGENTHERD_AGENT`, `AGENTHERD_UPGRADE`, `AGENTHERD_CANARY_REVISION`,
+    `AGENTHERD_STABLE_REVISION` and `AGENTHERD_CANARY_SERVICE`, the Service of the new version.
+    Required."""
 
     timeout_seconds: Annotated[Int32, Field(ge=1, le=86400)] = 600
     """Seconds after which a Job that has not ended has failed. Defaults to 600."""
@@ -109,8 +109,8 @@ class Metric(WireModel):
     """Ask a URL that answers with JSON. Absent: another source is set."""
 
     job: TesterJob | None = None
-    """Run a Job once in each attempt, as soon as a pod of the new version is ready; the upgrade is
-    not promoted before it has succeeded. Absent: another source is set."""
+    """Run a Job once in each attempt, when a pod of the new version is ready; the upgrade is not
+    promoted before it has succeeded. Absent: another source is set."""
 
     minimum: float | None = None
     """Smallest number that is good. Absent: none is too small."""
@@ -122,8 +122,8 @@ class Metric(WireModel):
     """Seconds from one measurement to the next. Defaults to 10."""
 
     failure_limit: Annotated[Int32, Field(ge=1, le=100)] = 3
-    """Number of bad measurements in a row that roll the upgrade back. One that could not be made
-    is neither bad nor good. Defaults to 3."""
+    """Number of bad measurements in a row that roll the upgrade back. One that fails to be made
+    does not count. Defaults to 3."""
 
     dry_run: bool = False
     """Whether to measure and tell without consequences. Absent or `false`: the metric counts."""
@@ -136,25 +136,24 @@ class Analysis(WireModel):
     """Seconds from one look at the metrics of the pods to the next. Defaults to 2."""
 
     warm_up_seconds: Annotated[Int32, Field(ge=0, le=3600)] = 5
-    """Seconds after the new version has got its first requests that are not counted, because caches
-    and connections are cold then. Defaults to 5."""
+    """Seconds after the first requests of the new version that are not counted, because its caches
+    are cold then. Defaults to 5."""
 
     minimum_requests: Annotated[Int32, Field(ge=0, le=1_000_000)] = 20
-    """Number of requests that the new version has to have answered at each step that gives it any,
-    before the next step is taken. Defaults to 20."""
+    """Number of requests that the new version must have answered at each step that gives it any,
+    before the next one. Defaults to 20."""
 
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
-    """What happens at the end of a step when too little was seen to judge the new version: `Hold`
-    waits until more is seen or a person promotes, `Proceed` goes on. Defaults to `Hold`."""
+    """What to do at the end of a step when too little was seen to judge by: `Hold` waits until more
+    is seen or a person promotes, `Proceed` goes on. Defaults to `Hold`."""
 
     error_margin: Annotated[float, Field(ge=1, le=100)] = 2
-    """How many times the error rate of the stable version that of the new one may be before it
-    counts as worse. Real errors come in bursts: below 2, good versions are rolled back more often
-    than in one of a hundred upgrades. Defaults to 2."""
+    """How many times the error rate of the stable version that of the new one may be. Errors come
+    in bursts, so less than 2 rolls good versions back too. Defaults to 2."""
 
     performance_impact: Annotated[float, Field(ge=0, le=100)] = 0.2
-    """By which part of the mean latency of the stable version the new one may be slower: 0.2 is 20
-    percent. Defaults to 0.2."""
+    """By which part of the mean latency of the stable version the new one may be slower. Defaults
+    to 0.2, which is 20 percent."""
 
     feedback_weight: Fraction = 0.3
     """Part of the rollback score that feedback makes up, from 0 to 1; the rest is what was
@@ -164,8 +163,8 @@ class Analysis(WireModel):
     """Rollback score from which on the upgrade is rolled back, from 0 to 1. Defaults to 0.7."""
 
     dry_run: bool = False
-    """Whether errors and latency are compared and told without consequences. Absent or `false`: a
-    version that is worse is rolled back."""
+    """Whether errors and latency are compared without consequences. Absent or `false`: a version
+    that is worse is rolled back."""
 
     metrics: Annotated[tuple[Metric, ...], Field(max_length=MAX_METRICS), list_map("name")] = Field(
         default_factory=tuple

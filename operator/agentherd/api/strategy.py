@@ -179,14 +179,12 @@ class UpgradePolicy(Strategy):
     """How every change of an Agent is made, judged and approved."""
 
     analysis: Analysis | None = None
-    """How a new version is judged while it serves, unless an AgentUpgrade brings its own
-    `analysis`. Absent: its errors and latency are compared with those of the stable version where
-    `spec.metrics` says where they are."""
+    """How a new version is judged, unless an AgentUpgrade brings its own `analysis`. Absent: its
+    errors and latency are compared where `spec.metrics` says where they are."""
 
     automation: Automation = Automation.AUTO
-    """How far an upgrade goes without a person. `Auto`: to its end. `SemiAuto`: through its steps;
-    it gets all requests only once it is approved. `Manual`: it begins only once it is approved. A
-    rollback never waits. Defaults to `Auto`."""
+    """How far an upgrade goes without approval. `Auto`: to its end. `SemiAuto`: through its steps.
+    `Manual`: it does not begin. A rollback never waits. Defaults to `Auto`."""
 
 
 class EffectiveStrategy(WireModel):
