@@ -194,14 +194,14 @@ class PodCounters(WireModel):
     requests: Annotated[Int64, Field(ge=0)] = 0
     """Requests that it had answered."""
 
-    errors: Annotated[Int64, Field(ge=0)] = 0
-    """How many of them with an error."""
+    errors: Annotated[Int64, Field(ge=0)] | None = None
+    """How many of them with an error. Absent: it has not told."""
 
-    timed: Annotated[Int64, Field(ge=0)] = 0
-    """Requests whose duration it had told."""
+    timed: Annotated[Int64, Field(ge=0)] | None = None
+    """Requests whose duration it had told. Absent: it has told of none."""
 
-    microseconds: Annotated[Int64, Field(ge=0)] = 0
-    """Sum of these durations, in microseconds."""
+    microseconds: Annotated[Int64, Field(ge=0)] | None = None
+    """Sum of these durations, in microseconds. Absent: it has told of none."""
 
 
 class Side(WireModel):
@@ -309,6 +309,10 @@ class AnalysisStatus(WireModel):
     message: Annotated[str, Clip(512)] = ""
     """In one sentence what was compared, how much was seen and how sure it is, or what is missing.
     May be empty."""
+
+    since: Time | None = None
+    """Time at which the new version was given its first requests in this attempt, from which the
+    warm-up counts. Absent: it has had none."""
 
     looked_at: Time | None = None
     """Time of the latest look at the metrics of the pods. Absent: there was none."""
