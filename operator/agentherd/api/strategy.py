@@ -217,3 +217,7 @@ class EffectiveStrategy(WireModel):
 
     analysis: Analysis | None = None
     """How the new version is judged. Absent: by the health of its pods alone."""
+
+    automation: Automation = Automation.AUTO
+    """How far the upgrade goes without approval: `Manual` where `spec.approval.required` is true,
+    else as `upgradePolicy.automation` of the Agent said."""

@@ -162,6 +162,11 @@ class Approval(WireModel):
     is now. Only who may `update` the subresource `agentupgrades/approval` can write it, and nobody
     another one's. Absent: the upgrade is not approved."""
 
+    revision: Revision | None = None
+    """Revision of the Agent that is approved, as the condition `Approved` names it: no other one is
+    then, whatever is changed meanwhile. Absent: the one that the upgrade leads to when the approval
+    is seen."""
+
 
 class AgentUpgradeSpec(WireModel):
     """What is to be changed, how, and what to do with it now."""
