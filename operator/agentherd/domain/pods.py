@@ -117,6 +117,9 @@ def _counters(seen: AgentObservation, pod: PodView, revision: Revision) -> Count
         url=_url(pod, port, metrics.path),
         requests=metrics.requests,
         in_flight=metrics.in_flight,
+        error_label=metrics.error_label,
+        error_values=metrics.error_values,
+        latency=metrics.latency,
     )
 
 

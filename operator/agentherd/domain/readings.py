@@ -25,11 +25,17 @@ ENOUGH: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """Where the metrics of a pod are; `requests` and `in_flight` are their names."""
+    """Where the metrics of a pod are, and their names.
+
+    Requests whose `error_label` has one of `error_values` are errors; x stands for any digit.
+    """
 
     url: str
     requests: str
     in_flight: str
+    error_label: str
+    error_values: tuple[str, ...]
+    latency: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +48,24 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What a pod has counted since its container was started.
+
+    None is what it does not tell: which requests ended in `errors`, or how long those that were
+    `timed` took, in `microseconds` together.
+    """
+
+    requests: int
+    errors: int | None = None
+    timed: int | None = None
+    microseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One look at a pod, at a time in seconds of a clock that never goes back."""
 
-    requests: float
+    totals: Totals
     in_flight: float | None
     at: float
 
@@ -56,7 +76,8 @@ class Reading:
 
     `recent` are the requests of the last `WINDOW` seconds, counted during `seconds` of them;
     `since_last` those between the two latest looks, None after a first look. `in_flight` is as of
-    the latest look, at `at` (whole seconds), and None when the pod does not tell.
+    the latest look, at `at` (whole seconds), and None when the pod does not tell; `totals` are what
+    it had counted then.
     """
 
     recent: float
@@ -64,6 +85,7 @@ class Reading:
     at: datetime
     seconds: float
     since_last: float | None
+    totals: Totals | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +130,7 @@ def reading(samples: Sequence[Sample], *, now: float, at: datetime) -> Reading |
         at=at.replace(microsecond=0),
         seconds=latest.at - recent[0].at,
         since_last=_increase(samples[-2], latest) if len(samples) > 1 else None,
+        totals=latest.totals,
     )
 
 
@@ -124,7 +147,7 @@ def share(canary: Iterable[Reading], stable: Iterable[Reading]) -> int | None:
 
 
 def _increase(before: Sample, after: Sample) -> float:
-    if after.requests < before.requests:
+    if after.totals.requests < before.totals.requests:
         # The container was restarted, and its counter began at 0 again.
-        return after.requests
-    return after.requests - before.requests
+        return after.totals.requests
+    return after.totals.requests - before.totals.requests

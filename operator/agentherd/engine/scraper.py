@@ -2,8 +2,7 @@
 
 What comes from a pod is made by somebody else's program: it may be late, endless, garbage or
 hostile. A look that yields no number is no reading, never an error, and costs a bounded amount of
-time and memory. Only the lines of the two metrics are read and their labels skipped, which takes
-a fraction of what parsing a whole exposition does, hundreds of times a second.
+time and memory.
 
 A pod that is slow to answer is looked at apart from then on, so that it delays only its like.
 
@@ -15,14 +14,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
-from itertools import islice, product
+from itertools import product
 from typing import Final, Protocol, TypeVar
 
 import aiohttp
@@ -39,6 +36,7 @@ from agentherd.domain.readings import (
     Target,
     reading,
 )
+from agentherd.engine.exposition import total, totals
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +48,11 @@ SLOW: Final = 0.3
 
 BODY_LIMIT: Final = 4 * 2**20
 
-SERIES_LIMIT: Final = 10_000
-"""Combinations of labels of one metric, which are all in a body and all added up."""
-
 AT_ONCE: Final = 50
 """Pods that are looked at together; as many slow ones besides."""
 
 AT_ONCE_PER_AGENT: Final = 10
 """Fewer than in all, so that the pods of one Agent that hang leave room for the others."""
-
-COUNTABLE: Final = 2.0**53
-"""From here on a float does not count by one any more."""
 
 
 class Client(Protocol):
@@ -248,10 +240,10 @@ class Scraper:
     async def _count(self, pod: _Pod, counters: Counters, client: Client) -> None:
         now = asyncio.get_running_loop().time
         text = await _in_time(client.text, counters.url)
-        requests = total(text, counters.requests) if text is not None else None
-        if text is not None and requests is not None:
+        found = totals(text, counters) if text is not None else None
+        if text is not None and found is not None:
             in_flight = total(text, counters.in_flight)
-            pod.samples.append(Sample(requests=requests, in_flight=in_flight, at=now()))
+            pod.samples.append(Sample(totals=found, in_flight=in_flight, at=now()))
             pod.seen = self._clock()
         if pod.seen is not None:
             pod.reading = reading(pod.samples, now=now(), at=pod.seen)
@@ -269,36 +261,3 @@ async def _in_time(ask: Callable[[str], Awaitable[T]], url: str) -> T | None:
     except TimeoutError:
         log.debug("no answer from %s within %s s", url, TIMEOUT)
         return None
-
-
-def total(text: str, name: str) -> float | None:
-    """The sum of all samples of a metric in the Prometheus text format.
-
-    None when there is no such metric or it is not a count. One that is declared and has no sample
-    yet, as a counter with labels before the first request, is 0.
-    """
-    text = "\n" + text
-    samples, declaration = _patterns(name)
-    found = [match[1] for match in islice(samples.finditer(text), SERIES_LIMIT + 1)]
-    if not found:
-        return 0.0 if declaration.search(text) else None
-    try:
-        values = [float(value) for value in found]
-    except ValueError:
-        values = []
-    if len(found) > SERIES_LIMIT or not values or not all(0 <= v < COUNTABLE for v in values):
-        log.debug("%s is not a count", name)
-        return None
-    return math.fsum(values)
-
-
-@lru_cache(maxsize=256)
-def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Patterns of a metric's samples, with the value as group 1, and of its declaration."""
-    label_set = r'\{(?:[^"\n}]++|"(?:[^"\\\n]++|\\.)*+")*+\}'
-    # OpenMetrics declares a counter without its suffix.
-    declared = "|".join(map(re.escape, {name, name.removesuffix("_total")}))
-    return (
-        re.compile(rf"\n{re.escape(name)}(?=[{{ \t])[ \t]*(?:{label_set})?[ \t]*(\S*)"),
-        re.compile(rf"\n# TYPE (?:{declared})[ \t]"),
-    )

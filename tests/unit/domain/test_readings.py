@@ -17,6 +17,7 @@ from agentherd.domain.readings import (
     Checks,
     Reading,
     Sample,
+    Totals,
     reading,
     share,
 )
@@ -24,8 +25,11 @@ from agentherd.domain.readings import (
 NOON = datetime(2026, 5, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
-def every_second(*counts: float) -> list[Sample]:
-    return [Sample(requests=n, in_flight=None, at=float(at)) for at, n in enumerate(counts)]
+def every_second(*counts: int) -> list[Sample]:
+    return [
+        Sample(totals=Totals(requests=n), in_flight=None, at=float(at))
+        for at, n in enumerate(counts)
+    ]
 
 
 def read(samples: Sequence[Sample], *, now: float | None = None) -> Reading:
@@ -76,8 +80,8 @@ def test_a_missing_look_loses_no_request() -> None:
 def test_requests_of_a_gap_longer_than_the_window_are_not_taken_for_recent() -> None:
     found = read(
         [
-            Sample(requests=0, in_flight=None, at=0),
-            Sample(requests=9000, in_flight=None, at=WINDOW + 1),
+            Sample(totals=Totals(requests=0), in_flight=None, at=0),
+            Sample(totals=Totals(requests=9000), in_flight=None, at=WINDOW + 1),
         ]
     )
 
@@ -98,12 +102,20 @@ def test_nothing_is_known_without_a_look() -> None:
 
 def test_what_is_in_flight_is_what_the_latest_look_saw() -> None:
     looks = [
-        Sample(requests=1, in_flight=7, at=0),
-        Sample(requests=1, in_flight=2, at=1),
+        Sample(totals=Totals(requests=1), in_flight=7, at=0),
+        Sample(totals=Totals(requests=1), in_flight=2, at=1),
     ]
 
     assert read(looks).in_flight == 2
-    assert read([*looks, Sample(requests=1, in_flight=None, at=2)]).in_flight is None
+    assert read([*looks, Sample(totals=Totals(requests=1), in_flight=None, at=2)]).in_flight is None
+
+
+def test_the_counters_are_those_of_the_latest_look() -> None:
+    """As far as the pod tells them, also when it has not answered since."""
+    told = Totals(requests=9, errors=1, timed=9, microseconds=500)
+    looks = [*every_second(3, 5), Sample(totals=told, in_flight=None, at=2)]
+
+    assert read(looks, now=6).totals == told
 
 
 def test_a_reading_tells_its_time_in_whole_seconds_and_for_how_long_it_counted() -> None:
@@ -122,7 +134,10 @@ def test_never_more_is_counted_than_came_since_the_first_look(
 ) -> None:
     """With a counter that never restarts, the sum of the increases is an upper bound."""
     totals = [sum(increases[: n + 1]) for n in range(len(increases))]
-    looks = [Sample(requests=n, in_flight=None, at=at * step) for at, n in enumerate(totals)]
+    looks = [
+        Sample(totals=Totals(requests=n), in_flight=None, at=at * step)
+        for at, n in enumerate(totals)
+    ]
 
     found = read(looks)
 

@@ -8,28 +8,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import perf_counter
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from tests.twin.rig import loop_clock
 
 from agentherd.domain.kinds import Key
 from agentherd.domain.readings import WINDOW, Counters, Target
+from agentherd.engine.exposition import total
 from agentherd.engine.scraper import (
     AT_ONCE,
     AT_ONCE_PER_AGENT,
     BODY_LIMIT,
-    SERIES_LIMIT,
     TIMEOUT,
     Client,
     Scraper,
     over_http,
-    total,
 )
 
 GREETER, OTHER = Key("default", "greeter"), Key("default", "other")
@@ -41,6 +36,9 @@ def target(uid: str, *, url: str = "", requests: str = NAME, health: str | None 
         url=url or f"http://{uid}/metrics",
         requests=requests,
         in_flight="http_requests_in_flight",
+        error_label="code",
+        error_values=("5xx",),
+        latency="http_request_duration_seconds",
     )
     return Target(uid=uid, counters=counters, health=health)
 
@@ -572,105 +570,3 @@ def test_pods_are_read_over_http_from_the_first_round_on() -> None:
         return {uid: (r.recent >= 20, r.in_flight) for uid, r in readings.items()}
 
     assert asyncio.run(live()) == {"a": (True, 2)}
-
-
-# What is read from a text
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("http_requests_total 3", 3),
-        ("http_requests_total 3\r\n", 3),
-        ("http_requests_total 3 1700000000000\n", 3),
-        ("http_requests_total\t3\n", 3),
-        ('http_requests_total{code="200"} 3\nhttp_requests_total{code="500"} 4\n', 7),
-        ('http_requests_total{path="/{id}",q="\\"} 9"} 3\n', 3),
-        ('http_requests_total {code="200",} 3\n', 3),
-        ("http_requests_total{} 1.5e1\n", 15),
-        ('http_requests_total{a="b"} 3 # {trace_id="x"} 1.0 1700000000\n', 3),
-        ("http_requests_total 3\nhttp_requests_created 1.7e9\n", 3),
-        ("http_requests_total 3\nhttp_requests_total_created 1.7e9\n", 3),
-        ("# http_requests_total 9\nhttp_requests_total 3\n", 3),
-        ("# TYPE http_requests_total counter\n", 0),
-        ("# TYPE http_requests counter\n# EOF\n", 0),
-        ("# TYPE http_requests_total_size counter\n", None),
-        ("", None),
-        ("my_http_requests_total 3\n", None),
-        ("http_requests_total", None),
-        ("http_requests_total \n", None),
-        ("http_requests_total NaN\n", None),
-        ("http_requests_total +Inf\n", None),
-        ("http_requests_total -1\n", None),
-        ("http_requests_total 5\nhttp_requests_total -1\n", None),
-        ("http_requests_total 1e300\n", None),
-        (f"http_requests_total {'9' * 10_000}\n", None),
-        ("http_requests_total three\n", None),
-        ('http_requests_total{code="200} 3\n', None),
-        ('http_requests_total{code="200"\n} 3\n', None),
-        ("<html>http_requests_total 3</html>", None),
-        ("\x00\ufffd\x7f" * 100, None),
-    ],
-)
-def test_the_samples_of_a_metric_are_added_up(text: str, expected: float | None) -> None:
-    """What cannot be a count is not one, whatever else there is."""
-    assert total(text, NAME) == expected
-
-
-def test_a_metric_of_too_many_series_is_not_read() -> None:
-    lines = [f'{NAME}{{n="{n}"}} 1\n' for n in range(SERIES_LIMIT + 1)]
-
-    assert total("".join(lines[1:]), NAME) == SERIES_LIMIT
-    assert total("".join(lines), NAME) is None
-
-
-labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-
-
-@given(st.dictionaries(labels, st.integers(0, 10**9), max_size=8), st.integers(0, 1000))
-def test_what_the_library_of_prometheus_writes_is_read(
-    calls: dict[str, int], in_flight: int
-) -> None:
-    """Whatever is in a label; the times of creation that it writes as well are not counted."""
-    registry = CollectorRegistry()
-    counter = Counter("http_requests", "Requests", ["path"], registry=registry)
-    gauge = Gauge("http_requests_in_flight", "Now", registry=registry)
-    for path, count in calls.items():
-        counter.labels(path=path).inc(count)
-    gauge.set(in_flight)
-
-    text = generate_latest(registry).decode()
-
-    assert total(text, NAME) == sum(calls.values())
-    assert total(text, "http_requests_in_flight") == in_flight
-
-
-@given(st.text(alphabet='{}"\\=, \n\t1aN#-', max_size=60))
-def test_garbage_behind_a_name_is_a_count_or_nothing(garbage: str) -> None:
-    found = total(NAME + garbage, NAME)
-
-    assert found is None or 0 <= found < math.inf
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        NAME + "{" + 'a="b",' * (BODY_LIMIT // 6),
-        NAME + '{a="' + "\\" * BODY_LIMIT,
-        NAME + '{a="' + "b" * BODY_LIMIT,
-        NAME + "{" + '"' * BODY_LIMIT,
-        NAME + " " * BODY_LIMIT,
-        NAME + " " + "9" * BODY_LIMIT,
-        (NAME + "{\n") * (BODY_LIMIT // 24),
-        (NAME + "_x 1\n") * (BODY_LIMIT // 24),
-        "\n" * BODY_LIMIT,
-    ],
-    ids=["labels", "escapes", "open", "quotes", "spaces", "digits", "lines", "others", "empty"],
-)
-def test_a_hostile_text_does_not_stop_the_process(text: str) -> None:
-    """Time in proportion to its length; ten times what a slow machine needs is allowed."""
-    started = perf_counter()
-
-    total(text, NAME)
-
-    assert perf_counter() - started < 2

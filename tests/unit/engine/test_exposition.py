@@ -1,0 +1,229 @@
+"""What is read from the text of a pod's metrics is a count or nothing, whatever else it holds."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from agentherd.domain.readings import Counters, Totals
+from agentherd.engine.exposition import SERIES_LIMIT, total, totals
+
+NAME = "http_requests_total"
+LATENCY = "http_request_duration_seconds"
+BODY_LIMIT = 4 * 2**20
+
+
+def counters(*error_values: str, error_label: str = "code") -> Counters:
+    return Counters(
+        url="",
+        requests=NAME,
+        in_flight="http_requests_in_flight",
+        error_label=error_label,
+        error_values=error_values or ("5xx",),
+        latency=LATENCY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http_requests_total 3", 3),
+        ("http_requests_total 3\r\n", 3),
+        ("http_requests_total 3 1700000000000\n", 3),
+        ("http_requests_total\t3\n", 3),
+        ('http_requests_total{code="200"} 3\nhttp_requests_total{code="500"} 4\n', 7),
+        ('http_requests_total{path="/{id}",q="\\"} 9"} 3\n', 3),
+        ('http_requests_total {code="200",} 3\n', 3),
+        ("http_requests_total{} 1.5e1\n", 15),
+        ('http_requests_total{a="b"} 3 # {trace_id="x"} 1.0 1700000000\n', 3),
+        ("http_requests_total 3\nhttp_requests_created 1.7e9\n", 3),
+        ("http_requests_total 3\nhttp_requests_total_created 1.7e9\n", 3),
+        ("# http_requests_total 9\nhttp_requests_total 3\n", 3),
+        ("# TYPE http_requests_total counter\n", 0),
+        ("# TYPE http_requests counter\n# EOF\n", 0),
+        ("# TYPE http_requests_total_size counter\n", None),
+        ("", None),
+        ("my_http_requests_total 3\n", None),
+        ("http_requests_total", None),
+        ("http_requests_total \n", None),
+        ("http_requests_total NaN\n", None),
+        ("http_requests_total +Inf\n", None),
+        ("http_requests_total -1\n", None),
+        ("http_requests_total 5\nhttp_requests_total -1\n", None),
+        ("http_requests_total 1e300\n", None),
+        (f"http_requests_total {'9' * 10_000}\n", None),
+        ("http_requests_total three\n", None),
+        ('http_requests_total{code="200} 3\n', None),
+        ('http_requests_total{code="200"\n} 3\n', None),
+        ("<html>http_requests_total 3</html>", None),
+        ("\x00\ufffd\x7f" * 100, None),
+    ],
+)
+def test_the_samples_of_a_metric_are_added_up(text: str, expected: float | None) -> None:
+    """What cannot be a count is not one, whatever else there is."""
+    assert total(text, NAME) == expected
+
+
+def test_a_metric_of_too_many_series_is_not_read() -> None:
+    lines = [f'{NAME}{{n="{n}"}} 1\n' for n in range(SERIES_LIMIT + 1)]
+
+    assert total("".join(lines[1:]), NAME) == SERIES_LIMIT
+    assert total("".join(lines), NAME) is None
+
+
+labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(st.dictionaries(labels, st.integers(0, 10**9), max_size=8), st.integers(0, 1000))
+def test_what_the_library_of_prometheus_writes_is_read(
+    calls: dict[str, int], in_flight: int
+) -> None:
+    """Whatever is in a label; the times of creation that it writes as well are not counted."""
+    registry = CollectorRegistry()
+    counter = Counter("http_requests", "Requests", ["path"], registry=registry)
+    gauge = Gauge("http_requests_in_flight", "Now", registry=registry)
+    for path, count in calls.items():
+        counter.labels(path=path).inc(count)
+    gauge.set(in_flight)
+
+    text = generate_latest(registry).decode()
+
+    assert total(text, NAME) == sum(calls.values())
+    assert total(text, "http_requests_in_flight") == in_flight
+
+
+@given(st.text(alphabet='{}"\\=, \n\t1aN#-', max_size=60))
+def test_garbage_behind_a_name_is_a_count_or_nothing(garbage: str) -> None:
+    found = total(NAME + garbage, NAME)
+
+    assert found is None or 0 <= found < math.inf
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NAME + "{" + 'a="b",' * (BODY_LIMIT // 6),
+        NAME + '{a="' + "\\" * BODY_LIMIT,
+        NAME + '{a="' + "b" * BODY_LIMIT,
+        NAME + "{" + '"' * BODY_LIMIT,
+        NAME + " " * BODY_LIMIT,
+        NAME + " " + "9" * BODY_LIMIT,
+        (NAME + "{\n") * (BODY_LIMIT // 24),
+        (NAME + "_x 1\n") * (BODY_LIMIT // 24),
+        "\n" * BODY_LIMIT,
+    ],
+    ids=["labels", "escapes", "open", "quotes", "spaces", "digits", "lines", "others", "empty"],
+)
+def test_a_hostile_text_does_not_stop_the_process(text: str) -> None:
+    """Time in proportion to its length; ten times what a slow machine needs is allowed."""
+    started = perf_counter()
+
+    total(text, NAME)
+    totals(text, counters())
+
+    assert perf_counter() - started < 2
+
+
+# The counters of a pod
+
+
+def series(**counts: float) -> str:
+    """Requests by the value of the label `code`."""
+    return "".join(f'{NAME}{{version="1",code="{code[1:]}"}} {n}\n' for code, n in counts.items())
+
+
+def errors(text: str, *error_values: str) -> int | None:
+    found = totals(text, counters(*error_values))
+    assert found is not None
+    return found.errors
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "expected"),
+    [
+        (series(_200=7, _500=2, _503=1), ["5xx"], 3),
+        (series(_200=7, _500=2, _503=1), ["503"], 1),
+        (series(_200=7, _404=2, _503=1), ["5xx", "404"], 3),
+        (series(_200=7), ["5xx"], 0),
+        (series(_5000=7, _50=1, _150=1), ["5xx"], 0),
+        (series(_OK=7, _Internal=1, _internal=5), ["Internal"], 1),
+        (series(_5x5=1, _5y5=1), ["5.5"], 0),
+        (f'{NAME}{{ code = "500" }} 3\n', ["5xx"], 3),
+        (f'{NAME}{{path="/code=\\"500\\"",code="200"}} 3\n', ["5xx"], 0),
+        (f'{NAME}{{zipcode="500",code="200"}} 3\n', ["5xx"], 0),
+        (f"{NAME} 0\n", ["5xx"], 0),
+        (f"# TYPE {NAME} counter\n", ["5xx"], 0),
+        (f"{NAME} 3\n", ["5xx"], None),
+        (f'{NAME}{{status="500"}} 3\n', ["5xx"], None),
+    ],
+)
+def test_requests_with_the_value_of_an_error_are_errors(
+    text: str, values: list[str], expected: int | None
+) -> None:
+    """Where no series tells how requests ended, nobody knows how many of them failed."""
+    assert errors(text, *values) == expected
+
+
+def test_requests_and_their_durations_are_added_up_over_all_series() -> None:
+    text = series(_200=7, _500=2)
+    text += f'{LATENCY}_bucket{{le="1"}} 9\n{LATENCY}_bucket{{le="+Inf"}} 9\n'
+    text += f'{LATENCY}_sum{{path="/a"}} 0.25\n{LATENCY}_count{{path="/a"}} 5\n'
+    text += f'{LATENCY}_sum{{path="/b"}} 1.5\n{LATENCY}_count{{path="/b"}} 4\n'
+
+    assert totals(text, counters()) == Totals(requests=9, errors=2, timed=9, microseconds=1_750_000)
+
+
+@pytest.mark.parametrize(
+    "durations",
+    [
+        "",
+        f"{LATENCY}_sum 1\n",
+        f"{LATENCY}_count 1\n",
+        f"{LATENCY}_sum NaN\n{LATENCY}_count 1\n",
+        f"{LATENCY}_sum -1\n{LATENCY}_count 1\n",
+        f"{LATENCY}_sum 1e12\n{LATENCY}_count 1\n",
+        f"{LATENCY}_sum 1\n{LATENCY}_count 1e300\n",
+    ],
+)
+def test_durations_that_cannot_be_are_not_read(durations: str) -> None:
+    """The requests are nevertheless."""
+    found = totals(series(_200=7) + durations, counters())
+
+    assert found == Totals(requests=7, errors=0)
+
+
+def test_durations_of_nothing_yet_are_known() -> None:
+    """Those of a histogram with labels before the first request."""
+    text = f"# TYPE {NAME} counter\n# TYPE {LATENCY} histogram\n"
+
+    assert totals(text, counters()) == Totals(requests=0, errors=0, timed=0, microseconds=0)
+
+
+@pytest.mark.parametrize("requests", ["NaN", "-1", "1e300", "three", ""])
+def test_without_a_count_of_requests_nothing_is_told(requests: str) -> None:
+    assert totals(f'{NAME}{{code="500"}} {requests}\n{LATENCY}_sum 1\n', counters()) is None
+
+
+@given(st.dictionaries(st.integers(100, 599), st.floats(0, 100), max_size=8))
+def test_what_the_library_of_prometheus_writes_tells_errors_and_durations(
+    requests: dict[int, float],
+) -> None:
+    registry = CollectorRegistry()
+    counter = Counter("http_requests", "Requests", ["code"], registry=registry)
+    histogram = Histogram(LATENCY, "Durations", ["code"], registry=registry)
+    for code, seconds in requests.items():
+        counter.labels(code=code).inc()
+        histogram.labels(code=code).observe(seconds)
+
+    found = totals(generate_latest(registry).decode(), counters())
+
+    assert found is not None
+    assert found.microseconds is not None
+    assert found.requests == found.timed == len(requests)
+    assert found.errors == sum(code >= 500 for code in requests)
+    assert math.isclose(found.microseconds, sum(requests.values()) * 1e6, abs_tol=1)
