@@ -131,6 +131,11 @@ def raw_upgrade() -> dict[str, Any]:
             "paused": True,
             "promote": {"step": 2, "full": False},
             "rollback": {"requested": True, "reason": "customers complain"},
+            "approval": {
+                "required": True,
+                "approvedBy": "ada@example.com",
+                "revision": "9876543210",
+            },
             "attempt": 2,
         },
         "status": {
@@ -150,6 +155,7 @@ def raw_upgrade() -> dict[str, Any]:
                 "scaleDownDelaySeconds": 30,
                 "abortScaleDownDelaySeconds": 30,
                 "rollbackWindow": 3,
+                "automation": "SemiAuto",
             },
             "steps": 3,
             "step": 2,
@@ -160,6 +166,11 @@ def raw_upgrade() -> dict[str, Any]:
             "weightSeen": 4,
             "startedAt": "2026-11-21T09:59:00Z",
             "preview": "greeter-9876543210",
+            "approval": {
+                "by": "ada@example.com",
+                "at": "2026-11-21T09:59:30Z",
+                "revision": "9876543210",
+            },
             "rollback": {
                 "trigger": "Requested",
                 "reason": "customers complain",
