@@ -30,9 +30,10 @@ TRAFFIC_LABEL: Final = f"{GROUP}/traffic"
 TRAFFIC_ON: Final = "on"
 TRAFFIC_OFF: Final = "off"
 UNMANAGED_ANNOTATION: Final = f"{GROUP}/unmanaged"
-
+UPGRADE_ANNOTATION: Final = f"{GROUP}/upgrade"
 
 SERVICE_NAME_LENGTH: Final = 63
+JOB_NAME_LENGTH: Final = 63
 
 
 class Key(NamedTuple):
@@ -74,6 +75,7 @@ GATEWAY: Final = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 GATEWAY_CLASS: Final = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses")
 GRPC_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes")
 HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+JOB: Final = Kind("batch/v1", "Job", "jobs")
 KUBELET_EVENT: Final = Kind("v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 POD: Final = Kind("v1", "Pod", "pods")
@@ -119,6 +121,16 @@ def revision_service_name(agent: str, revision: str) -> str:
         return name
     mark = blake2b(agent.encode(), digest_size=3).hexdigest()
     return f"{agent[: SERVICE_NAME_LENGTH - len(revision) - len(mark) - 2]}-{mark}-{revision}"
+
+
+def tester_name(upgrade: str, metric: str, attempt: int) -> str:
+    """Name of the Job that tries the new version for a metric of an upgrade, in one attempt."""
+    name = f"{upgrade}-{metric}-{attempt}"
+    if len(name) <= JOB_NAME_LENGTH:
+        return name
+    mark = blake2b(f"{upgrade}/{metric}".encode(), digest_size=3).hexdigest()
+    tail = f"-{mark}-{attempt}"
+    return name[: JOB_NAME_LENGTH - len(tail)].rstrip("-.") + tail
 
 
 def is_revision_service(agent: str, service: str) -> bool:

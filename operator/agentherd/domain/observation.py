@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from agentherd.api import Agent, AgentUpgrade, OperatingMode, Phase
 from agentherd.domain.gateways import SeenGateways
 from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, Key, Kind
+from agentherd.domain.metrics import Measured
 from agentherd.domain.plan import Failure, Identity, Owner, Ref
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.routes import RouteView
 from agentherd.domain.strategy import DEFAULTS, Defaults
-from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView
+from agentherd.domain.views import Child, JobView, PodView, ReplicaSetView, RevisionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,10 @@ class AgentObservation:
     objects that carry the Agent's label; those that belong to an earlier Agent of the same name
     are among them until the garbage collector has removed them. `readings` are by uid of the pod;
     `routes_known` is false until the API server has been asked for routes, and `gateways` are read
-    only where somebody has to know what they can do. `defaults` are what the
-    operator has been told for strategies that leave something open.
+    only where somebody has to know what they can do. `measurements` are the answers of other
+    sources by the names of metrics, and `jobs` the Jobs that try new versions; `jobs_known` is
+    false until the API server has been asked for them. `defaults` are what the operator has been
+    told for strategies that leave something open.
     """
 
     agent: Agent
@@ -90,8 +93,11 @@ class AgentObservation:
     gateways: SeenGateways = field(default_factory=SeenGateways)
     readings: Mapping[str, Reading] = field(default_factory=dict)
     checks: Mapping[str, Checks] = field(default_factory=dict)
+    measurements: Mapping[str, Measured] = field(default_factory=dict)
     config_maps: Mapping[str, Child] = field(default_factory=dict)
     disruption_budgets: Mapping[str, Child] = field(default_factory=dict)
+    jobs: Mapping[str, JobView] = field(default_factory=dict)
+    jobs_known: bool = True
     pods: Mapping[str, PodView] = field(default_factory=dict)
     replica_sets: Mapping[str, ReplicaSetView] = field(default_factory=dict)
     revisions: Mapping[str, RevisionView] = field(default_factory=dict)

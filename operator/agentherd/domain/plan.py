@@ -18,6 +18,7 @@ from hashlib import blake2b
 from typing import Any
 
 from agentherd.domain.kinds import Kind
+from agentherd.domain.metrics import Question
 from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
 
@@ -201,12 +202,14 @@ class Failure:
 class Plan:
     """Intents in the order of their stages, and when to look again although nothing happened.
 
-    `measure` are the pods that have to be looked at for the next decision.
+    `measure` are the pods that have to be looked at for the next decision, and `ask` what other
+    sources have to be asked.
     """
 
     intents: tuple[Intent, ...] = ()
     wake_at: datetime | None = None
     measure: tuple[Target, ...] = ()
+    ask: tuple[Question, ...] = ()
 
     @classmethod
     def of(
@@ -215,10 +218,11 @@ class Plan:
         *,
         wake_at: datetime | None = None,
         measure: Iterable[Target] = (),
+        ask: Iterable[Question] = (),
     ) -> Plan:
         """A plan of `intents`, put into the order of their stages (stable within one)."""
         ordered = tuple(sorted(intents, key=lambda intent: intent.stage))
-        return cls(ordered, wake_at, tuple(measure))
+        return cls(ordered, wake_at, tuple(measure), tuple(ask))
 
 
 def digest(value: object) -> str:

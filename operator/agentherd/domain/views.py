@@ -17,6 +17,7 @@ from sys import intern
 from typing import Any, Final, Self
 from zlib import compress, decompress
 
+from agentherd.api import Verdict
 from agentherd.domain.drain import RELEASED_COST
 from agentherd.domain.faults import Fault, is_creating, last_crash, pod_fault
 from agentherd.domain.kinds import (
@@ -30,6 +31,7 @@ from agentherd.domain.kinds import (
     REVISION_LABEL,
     TRAFFIC_LABEL,
     TRAFFIC_ON,
+    UPGRADE_ANNOTATION,
 )
 from agentherd.domain.reasons import Reason
 
@@ -181,6 +183,45 @@ class PodView(Child):
         return (self.deleting, self.ready, self.fault, self.crash)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView(Child):
+    """A Job that tries the new version of the `upgrade` with that uid, and how it ended.
+
+    Until it has ended its `verdict` is None; then it is also known when, and what is told of it.
+    """
+
+    upgrade: str
+    verdict: Verdict | None
+    ended_at: datetime | None
+    message: str
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Keep the condition that cannot be taken back any more."""
+        end = _end(raw)
+        return cls(
+            **_common(raw),
+            upgrade=raw["metadata"].get("annotations", {}).get(UPGRADE_ANNOTATION, ""),
+            verdict=_ENDS[end["type"]] if end else None,
+            ended_at=_time(end.get("lastTransitionTime")) if end else None,
+            message=": ".join(filter(None, (end.get("reason"), end.get("message")))) if end else "",
+        )
+
+    @property
+    def reported(self) -> tuple[object, ...]:
+        """What the controller of Jobs says."""
+        return (self.deleting, self.verdict)
+
+
+_ENDS: Final[Mapping[str, Verdict]] = {
+    "FailureTarget": Verdict.FAIL,
+    "Failed": Verdict.FAIL,
+    "SuccessCriteriaMet": Verdict.PASS,
+    "Complete": Verdict.PASS,
+}
+"""Conditions that decide how a Job ends, two of them while its last pods still end."""
+
+
 def last_writer(raw: Raw) -> str:
     """The field manager that wrote the object last, its status left aside; "" when unknown.
 
@@ -229,6 +270,11 @@ def _time(text: str | None) -> datetime | None:
         return datetime.strptime(text or "", TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _end(raw: Raw) -> Raw | None:
+    conditions = raw.get("status", {}).get("conditions", ())
+    return next((c for c in conditions if c["type"] in _ENDS and c["status"] == "True"), None)
 
 
 def _revision(raw: Raw) -> str:
