@@ -43,7 +43,7 @@ def observe(
     `canary` and `stable` are what both versions did since the look before. `error_margin` and
     `performance_impact` say what is allowed, as in `agentherd.api.Analysis`.
     """
-    errors = _errors(evidence.errors or (0,) * len(RATIOS), canary, stable, error_margin)
+    errors = _errors(evidence.errors, canary, stable, error_margin)
     slower = _log_of_slowdown(canary, stable, performance_impact)
     return Evidence(
         errors=errors,
@@ -70,7 +70,7 @@ def _errors(before: Sequence[int], canary: Side, stable: Side, margin: float) ->
     part = margin * canary.requests / (margin * canary.requests + stable.requests)
     return tuple(
         log + _down(canary.errors * math.log(ratio) - errors * math.log(1 - part + ratio * part))
-        for log, ratio in zip(before, RATIOS, strict=True)
+        for log, ratio in zip(before or (0,) * len(RATIOS), RATIOS, strict=True)
     )
 
 
