@@ -51,18 +51,17 @@ def test_streams_outlast_the_version_that_answers_them(world: World, tmp_path: P
     old = _pods_of(world, "a", OLD)
     since = world.now("Pod", "a")
 
-    with (
-        load(world, "a", tmp_path, rate=40) as tasks,
-        load(world, "a", tmp_path, request=stream(seconds=20), rate=5, seconds=2) as streams,
-    ):
+    with load(world, "a", tmp_path, request=stream(seconds=20), rate=5, seconds=2) as streams:
         _wait_until_in_flight(world, old, 10)
-        promote(world, upgrade, full=True)
-        world.wait_upgrade(upgrade, "Succeeded")
-        promoted = wait_until_only(world, tasks, NEW)
-        streamed = streams.finish()
-        world.wait_until_children("a", "Pod", lambda pods: len(pods) == 2, within=60)
-        wait_until_sent(world, tasks, 40)
-        worked = tasks.stop()
+        with load(world, "a", tmp_path, rate=40) as tasks:
+            wait_until_sent(world, tasks, 20)
+            promote(world, upgrade, full=True)
+            world.wait_upgrade(upgrade, "Succeeded")
+            promoted = wait_until_only(world, tasks, NEW)
+            streamed = streams.finish()
+            world.wait_until_children("a", "Pod", lambda pods: len(pods) == 2, within=60)
+            wait_until_sent(world, tasks, 40)
+            worked = tasks.stop()
 
     assert worked.failed == ()
     assert worked.between(promoted).share(NEW) == 1
