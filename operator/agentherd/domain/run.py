@@ -22,6 +22,7 @@ from agentherd.domain.attempt import is_outdated, lasting_pods, past_crash, stal
 from agentherd.domain.change import Choice, is_direct, is_running, strategy_of
 from agentherd.domain.faults import Fault, check_fault
 from agentherd.domain.kinds import revision_name
+from agentherd.domain.moves import Facts, Move
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Reading, share
@@ -29,9 +30,10 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.rollout import is_complete
 from agentherd.domain.strategy import Course, course
-from agentherd.domain.upgrade import PATIENCE, Facts, Move, advance, begin
+from agentherd.domain.upgrade import advance, begin
 from agentherd.domain.upgrade_phases import MOVING
 from agentherd.domain.views import ReplicaSetView
+from agentherd.domain.way_back import PATIENCE
 
 _ABOUT_THE_OBJECT = frozenset(
     {Reason.INVALID_TEMPLATE, Reason.INVALID_CHILD, Reason.TEMPLATE_CONFLICT}

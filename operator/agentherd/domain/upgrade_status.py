@@ -25,10 +25,10 @@ from agentherd.domain.change import Objection, is_asked_in_vain
 from agentherd.domain.conditions import Said, dated
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import AGENT_UPGRADE
+from agentherd.domain.moves import OPERATOR, Move
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import Identity, WriteStatus
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade import OPERATOR, Move
 from agentherd.domain.upgrade_phases import ENDED
 
 UPGRADE_CONDITIONS: Final = frozenset(

@@ -20,7 +20,7 @@ from click import Option
 from agentherd.api import Agent, AgentUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.strategy import Defaults
-from agentherd.domain.upgrade import TRIGGERS
+from agentherd.domain.way_back import TRIGGERS
 from agentherd.runtime.cli import run
 
 REPOSITORY = Path(__file__).parents[3]

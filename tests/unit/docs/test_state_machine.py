@@ -32,10 +32,11 @@ from agentherd.api import (
 )
 from agentherd.domain.change import is_asked_again, is_running
 from agentherd.domain.faults import Fault
+from agentherd.domain.moves import Facts
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
 from agentherd.domain.strategy import DEFAULTS, course, settled
-from agentherd.domain.upgrade import Facts, advance, begin
+from agentherd.domain.upgrade import advance, begin
 
 CONCEPTS = Path(__file__).parents[3] / "docs/concepts.md"
 

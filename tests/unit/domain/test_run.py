@@ -32,8 +32,8 @@ from agentherd.domain.run import (
     stable_by_itself,
     weight_seen,
 )
-from agentherd.domain.upgrade import PATIENCE
 from agentherd.domain.views import PodView
+from agentherd.domain.way_back import PATIENCE
 
 HEALTH = {"http": {"port": 8080}, "failureThreshold": 2}
 BEFORE = agent(image="agent:1", replicas=2, version="1.0.0", health=HEALTH)

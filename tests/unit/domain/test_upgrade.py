@@ -14,9 +14,11 @@ from tests.unit.domain.samples import begun, canary, course_of, upgrade_facts, u
 from agentherd.api import RollbackRecord, UpgradePhase
 from agentherd.domain import upgrade
 from agentherd.domain.faults import Fault
+from agentherd.domain.moves import Facts, Move, Rule
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade import RULES, TRIGGERS, Facts, Move, Rule, advance
+from agentherd.domain.upgrade import RULES, advance
+from agentherd.domain.way_back import TRIGGERS
 
 CRASH = Fault(Reason.CRASHING, "it crashed")
 NO_NODE = Fault(Reason.UNSCHEDULABLE, "fits no node")

@@ -27,9 +27,11 @@ from tests.unit.domain.samples import (
 
 from agentherd.api import UpgradePhase
 from agentherd.domain.faults import Fault
+from agentherd.domain.moves import Facts, Move
 from agentherd.domain.reasons import Reason
 from agentherd.domain.strategy import canary_size
-from agentherd.domain.upgrade import TRIGGERS, Facts, Move, advance
+from agentherd.domain.upgrade import advance
+from agentherd.domain.way_back import TRIGGERS
 
 SETTLE: Final = timedelta(seconds=2)
 DEADLINE: Final = timedelta(seconds=60)

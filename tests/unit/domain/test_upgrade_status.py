@@ -12,10 +12,10 @@ from tests.unit.domain.samples import seen_upgrade
 from agentherd.api import AgentUpgradeStatus, UpgradePhase
 from agentherd.domain.change import Objection, is_asked_again
 from agentherd.domain.faults import Fault
+from agentherd.domain.moves import Move
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import WriteStatus
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade import Move
 from agentherd.domain.upgrade_status import (
     identity_of,
     overtaken_status,
