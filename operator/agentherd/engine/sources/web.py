@@ -1,0 +1,171 @@
+"""`Web`: GET, and no more than that, at addresses that are written by somebody else.
+
+The operator stands where those who write an Agent do not: it reaches what their pods may not. So
+it asks as nobody: no credentials, no cookies, no proxy, and no redirect is followed to where the
+first answer points. It speaks to nobody who is on the same machine only, or who tells machines
+about themselves, whatever name leads there; that is checked on the address that is dialled, since
+a name may lead elsewhere the next moment. And of what it gets it repeats nothing but numbers and
+what a Prometheus says about a query, or it could be used to read pages that are not for everybody.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Final, Protocol
+
+import aiohttp
+from yarl import URL
+
+from agentherd import __version__
+
+TIMEOUT: Final = 10.0
+"""Seconds until an answer has to be there as a whole."""
+
+BODY_LIMIT: Final = 256 * 2**10
+
+NOT_FOR_US: Final = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",  # where clouds tell their machines about themselves, with credentials
+        "100.100.100.200/32",  # the same, of one of them
+        "224.0.0.0/4",
+        "::/128",
+        "::1/128",
+        "fd00:ec2::254/128",  # the same, of another
+        "fe80::/10",
+        "ff00::/8",
+    )
+)
+
+
+class NoAnswer(Exception):
+    """There is no number; the text says why, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Who may be asked: hosts by patterns such as `*.monitoring.svc`, all where there is none.
+
+    `refused` are networks in which nobody is, whatever the name.
+    """
+
+    hosts: tuple[str, ...] = ()
+    refused: tuple[IPv4Network | IPv6Network, ...] = NOT_FOR_US
+
+    def allows(self, host: str) -> bool:
+        """Whether the host of a URL may be asked."""
+        name = host.lower().rstrip(".")
+        return not self.hosts or any(fnmatchcase(name, each.lower()) for each in self.hosts)
+
+    def refuses(self, address: str) -> bool:
+        """Whether an address that is about to be dialled is out of bounds."""
+        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+        if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        return any(found in network for network in self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: the status, and the JSON value; None where it is none."""
+
+    status: int
+    value: Any
+    fault: str = ""
+
+
+class Web(Protocol):
+    """Asks URLs."""
+
+    async def get(self, url: URL) -> Reply:
+        """What is at a URL, whatever the status.
+
+        Raises:
+            NoAnswer: nothing usable came in time.
+        """
+        ...
+
+
+@asynccontextmanager
+async def web(reach: Reach, *, timeout: float = TIMEOUT) -> AsyncIterator[Web]:  # noqa: ASYNC109
+    """A session that reaches whom it may, for `timeout` seconds each time."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, force_close=True, socket_factory=lambda found: _dial(reach, found)
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={
+            "Accept": "application/json",
+            # What is not unpacked cannot turn out to be larger than it was.
+            "Accept-Encoding": "identity",
+            "User-Agent": f"agentherd/{__version__}",
+        },
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=timeout),
+        trust_env=False,
+    ) as session:
+        yield _Web(session, reach, timeout)
+
+
+class _Web:
+    def __init__(self, session: aiohttp.ClientSession, reach: Reach, timeout: float) -> None:
+        self._session = session
+        self._reach = reach
+        self._timeout = timeout
+
+    async def get(self, url: URL) -> Reply:
+        if not url.host or not self._reach.allows(url.host):
+            raise NoAnswer(f"host {url.host or ''} is not one the operator may ask")
+        try:
+            return await self._get(url)
+        except TimeoutError:
+            raise NoAnswer(f"{url.host} has not answered within {self._timeout:g} s") from None
+        except aiohttp.ClientPayloadError:
+            raise NoAnswer(f"the answer of {url.host} broke off") from None
+        except aiohttp.ClientConnectorDNSError:
+            raise NoAnswer(f"{url.host} is not known to the name servers") from None
+        except aiohttp.ClientConnectorError as error:
+            why = error.os_error.strerror or str(error.os_error)
+            raise NoAnswer(f"cannot connect to {url.host}: {why}") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise NoAnswer(f"{url.host} does not speak HTTP: {type(error).__name__}") from None
+
+    async def _get(self, url: URL) -> Reply:
+        async with self._session.get(url, allow_redirects=False) as response:
+            if 300 <= response.status < 400:
+                status = response.status
+                raise NoAnswer(f"{url.host} redirects (status {status}), which is not followed")
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    raise NoAnswer(f"{url.host} answers with more than {BODY_LIMIT} bytes")
+            value, fault = parsed(bytes(body), response.content_type)
+            return Reply(response.status, value, fault)
+
+
+def parsed(body: bytes, content_type: str) -> tuple[Any, str]:
+    """The JSON value of a body, or what is wrong with it."""
+    try:
+        return json.loads(body, parse_constant=_reject), ""
+    except (ValueError, RecursionError):
+        return None, f"the answer is not JSON ({len(body)} bytes of {content_type})"
+
+
+def _reject(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _dial(reach: Reach, found: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _, address = found
+    if reach.refuses(address[0]):
+        raise PermissionError(0, f"the operator does not ask {address[0]}")
+    return socket.socket(family, kind, protocol)
