@@ -20,7 +20,7 @@ from tests.twin.merging import Raw, copied, merged, owned, sent, still_owned, wi
 from tests.twin.samples import NOON
 
 from agentherd.cluster import Page, WatchEvent
-from agentherd.domain.errors import AgentherdError, Conflict, Expired, NotFound
+from agentherd.domain.errors import AgentherdError, Conflict, Expired, Forbidden, NotFound
 from agentherd.domain.kinds import Key, Kind
 
 When = Literal["before", "after"]
@@ -57,6 +57,8 @@ class Twin:
         self.refusals: dict[tuple[str, str], AgentherdError] = {}
         self.outages: deque[AgentherdError] = deque()
         """Errors for the next reads, one each."""
+        self.forgery: AgentherdError | None = Forbidden("you may not update agentupgrades/approval")
+        """The answer to a forged approval, which is all that is ever tried out; None: it passes."""
         self.on_write: Callable[[int, When], None] | None = None
         """Called around each write with its number: whoever dies then leaves the cluster so."""
         self._clock = clock
@@ -232,8 +234,16 @@ class Twin:
         write = lambda: self._apply(kind, manifest, fields, manager, "status")  # noqa: E731
         return await self._write(Request("APPLY_STATUS", kind, key_of(manifest), manifest), write)
 
-    async def create(self, kind: Kind, manifest: Mapping[str, Any]) -> Raw:
-        """Create an object."""
+    async def create(
+        self, kind: Kind, manifest: Mapping[str, Any], *, dry_run: bool = False
+    ) -> Raw:
+        """Create an object, or find out whether it would be let through."""
+        if dry_run:
+            self._reading(Request("DRY_RUN", kind, key_of(manifest), manifest))
+            await asyncio.sleep(0)
+            if self.forgery is not None:
+                raise self.forgery
+            return copied(dict(manifest))
 
         def write() -> Raw:
             if key_of(manifest) in self._objects[kind]:

@@ -158,9 +158,11 @@ class ApiServer:
         """Server-side apply of an object's status."""
         return await self._apply(kind, manifest, manager=manager, subresource="/status")
 
-    async def create(self, kind: Kind, manifest: Mapping[str, Any]) -> Raw:
-        """Create an object."""
-        path = kind.path(manifest["metadata"]["namespace"])
+    async def create(
+        self, kind: Kind, manifest: Mapping[str, Any], *, dry_run: bool = False
+    ) -> Raw:
+        """Create an object, or find out whether it would be let through."""
+        path = kind.path(manifest["metadata"]["namespace"]) + ("?dryRun=All" if dry_run else "")
         return await self._send("CREATE", kind, path, body=manifest, headers=_JSON)
 
     async def replace(self, kind: Kind, manifest: Mapping[str, Any]) -> Raw:

@@ -74,8 +74,13 @@ class Cluster(Protocol):
         """Server-side apply of the status subresource."""
         ...
 
-    async def create(self, kind: Kind, manifest: Mapping[str, Any]) -> Raw:
-        """Create an object; raises Conflict when one of its name exists."""
+    async def create(
+        self, kind: Kind, manifest: Mapping[str, Any], *, dry_run: bool = False
+    ) -> Raw:
+        """Create an object, or with `dry_run` only find out whether it would be let through.
+
+        Raises Conflict when one of its name exists.
+        """
         ...
 
     async def replace(self, kind: Kind, manifest: Mapping[str, Any]) -> Raw:

@@ -52,6 +52,13 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded"
     UPGRADE_DELETED = "UpgradeDeleted"
 
+    # Whether somebody has approved it.
+    APPROVED = "Approved"
+    APPROVAL_REQUIRED = "ApprovalRequired"
+    APPROVAL_OUTDATED = "ApprovalOutdated"
+    APPROVAL_UNCHECKED = "ApprovalUnchecked"
+    POLICY_MISSING = "PolicyMissing"
+
     # What has caused a rollback.
     HEALTH_PROBE = "HealthProbe"
     CRASH = "Crash"
