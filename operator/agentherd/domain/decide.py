@@ -10,12 +10,12 @@ whose last write was refused is left alone until it is due for another try.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from agentherd.api import AgentStatus, Phase, UpgradePhase
+from agentherd.api import AgentStatus, Phase, StrategyType, UpgradePhase
 from agentherd.domain.aside import hands_off, without_agent
 from agentherd.domain.belongings import agent_children, obsolete, reloaded_pods
 from agentherd.domain.change import (
@@ -40,6 +40,7 @@ from agentherd.domain.plan import (
     WriteStatus,
 )
 from agentherd.domain.pods import measured, replaced, sized
+from agentherd.domain.ports import served_port
 from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
@@ -104,6 +105,18 @@ def _planned(
         serving = revision_or_lost(seen, under_way.serving, choice.asked)
         stable = under_way.serving
     split = _split(seen, under_way, serving, choice.goal)
+    over_at = _over_at(seen, under_way, settle=settle, now=now) if under_way else None
+    if over_at is not None:
+        ready = next((v.ready for v in seen.sets() if v.revision == serving.hash), 0)
+        split = replace(
+            split,
+            canary=serving,
+            weight=100,
+            routed=True,
+            preview=True,
+            stable_ready=ready,
+            canary_ready=ready,
+        )
     waiting_for = waits_for(seen.dependencies, ran=_ran(seen))
     wanted = 0 if waiting_for else seen.wanted
     sizes = _sizes(seen, choice, under_way, stable=stable, wanted=wanted, now=now)
@@ -170,7 +183,7 @@ def _planned(
         [*(i for i in intents if _is_due(seen, i, under_way, now)), *told],
         wake_at=now
         if _leads_on(seen, status, under_way) or _goes_back(seen, under_way, intents, now)
-        else _wake_at(seen, facts, under_way, shrunk.wake_at, now),
+        else _wake_at(seen, facts, under_way, (shrunk.wake_at, over_at), now),
         measure=measured(seen, contents, under_way),
     )
 
@@ -235,6 +248,30 @@ def _split(
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
     )
+
+
+def _over_at(
+    seen: AgentObservation, under_way: Run, *, settle: timedelta, now: datetime
+) -> datetime | None:
+    """Until when a version that has taken over keeps its own Service in the route; None if not.
+
+    The Service of the Agent leads to another port then, and whoever passes requests on may learn
+    of its endpoints later than of the route.
+    """
+    traffic, status = seen.agent.spec.traffic, under_way.status
+    if traffic is None or traffic.route_ref is not None or under_way.old is None:
+        return None
+    by_pod = under_way.course.type is StrategyType.ROLLING_UPDATE
+    if under_way.serving != status.to_revision or by_pod:
+        return None
+    if served_port(traffic, under_way.old) == served_port(traffic, under_way.new):
+        return None
+    if status.phase is UpgradePhase.PROMOTING:
+        return now + settle
+    if status.phase is not UpgradePhase.SUCCEEDED or status.finished_at is None:
+        return None
+    until = status.finished_at + settle
+    return until if now < until else None
 
 
 def _undone(under_way: Run) -> Revision | None:
@@ -383,7 +420,7 @@ def _wake_at(
     seen: AgentObservation,
     facts: Facts,
     under_way: Run | None,
-    drained_at: datetime | None,
+    others: Iterable[datetime | None],
     now: datetime,
 ) -> datetime | None:
     times = [failure.retry_at for failure in seen.failures.values()]
@@ -396,6 +433,5 @@ def _wake_at(
             found.append(kept)
         if under_way.move.wake_at is not None:
             found.append(max(now, under_way.move.wake_at))
-    if drained_at is not None:
-        found.append(max(now, drained_at))
+    found += [max(now, time) for time in others if time is not None]
     return min(found, default=None)

@@ -163,6 +163,35 @@ def test_a_route_never_leads_to_a_number_that_the_service_does_not_have(port: st
     assert all(has for _, has in seen)
 
 
+def test_who_takes_over_at_another_port_is_reached_by_its_own_service_at_first() -> None:
+    """The endpoints of the Agent's Service change with the promotion, so nobody is sent there."""
+    first, second = ports(8080, name="http"), ports(9090, name="http", image="agent:2")
+
+    async def life() -> tuple[Any, Any]:
+        rig = Rig(Twin(loop_clock))
+        reached = OWN | {"port": "http"}
+        rig.twin.put(AGENT, raw_agent(replicas=2, template=first, traffic=reached))
+        await rig.until_quiet()
+        edited(template=second, upgradePolicy={"canary": {"steps": []}})(rig)
+        queue, at_first = rig.reconciler.queue, None
+        while at_first is None:
+            rig.feed()
+            while len(queue) and at_first is None:
+                key, asked_at = await queue.get()
+                await rig.reconciler.reconcile(key, asked_at)
+                queue.done(key)
+                if rig.twin.live(SERVICE, "greeter")["spec"]["ports"][0]["port"] == 9090:
+                    at_first = sent(rig)
+            rig.controllers.settle()
+        await rig.until_quiet()
+        return at_first, sent(rig)
+
+    at_first, afterwards = in_fake_time(life)
+
+    assert at_first == [(True, 9090, 0), (False, 9090, 100)]
+    assert afterwards == [(True, 9090, None)]
+
+
 CHANGES = st.fixed_dictionaries(
     {
         "template": st.builds(
