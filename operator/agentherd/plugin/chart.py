@@ -1,0 +1,161 @@
+"""`chart`: weight, errors and latency of both versions over the time of an attempt.
+
+It is drawn from `status.analysis.looks`, which become longer as the attempt does; each column of
+the picture shows the look that covers its time. Both versions have the same scale, so that their
+heights can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from agentherd.api import AgentUpgrade
+from agentherd.api.analysis import Look, Side
+from agentherd.plugin.problems import Absent
+from agentherd.plugin.words import milliseconds
+
+WIDEST: Final = 100
+HEIGHT: Final = 3
+LABEL: Final = 4
+
+_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What is drawn in one colour: a value for each look, None where nothing was seen."""
+
+    name: str
+    style: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Curves on one scale; `form` says a value in words."""
+
+    title: str
+    curves: tuple[Curve, ...]
+    form: Callable[[float], str]
+
+    @property
+    def most(self) -> float:
+        """The largest value, or 0."""
+        return max((v for c in self.curves for v in c.values if v is not None), default=0.0)
+
+
+def looks_of(upgrade: AgentUpgrade) -> Sequence[Look]:
+    """What was seen over the time of the attempt.
+
+    Raises:
+        Absent: nothing.
+    """
+    analysis = upgrade.status.analysis
+    if analysis is None or not analysis.looks:
+        name = upgrade.metadata.name
+        raise Absent(
+            f"nothing was measured of {name} yet: that begins when the new version gets requests, "
+            "and needs spec.metrics in the Agent"
+        )
+    return analysis.looks
+
+
+def panels(looks: Sequence[Look]) -> tuple[Panel, ...]:
+    """The three pictures of a chart, from top to bottom."""
+    new, old = [each.canary for each in looks], [each.stable for each in looks]
+    weights = tuple(float(each.weight) for each in looks)
+    return (
+        Panel("weight of the new version", (Curve("new", "cyan", weights),), _percent),
+        _both("errors", _error_share, new, old, _percent),
+        _both("mean latency", _mean_latency, new, old, milliseconds),
+    )
+
+
+def chart(upgrade: AgentUpgrade, *, width: int) -> RenderableType:
+    """The chart for a terminal."""
+    looks = looks_of(upgrade)
+    columns = min(width, WIDEST) - LABEL
+    spread = spread_over(looks, columns)
+    lines: list[RenderableType] = [
+        Text.assemble(("upgrade ", "dim"), (upgrade.metadata.name, "bold"))
+    ]
+    for panel in panels(looks):
+        lines += ["", Text.assemble((panel.title, "bold"), f"  max {panel.form(panel.most)}")]
+        for curve in panel.curves:
+            lines += _drawn(curve, spread, most=panel.most)
+    lines += [_axis(looks, columns)]
+    return Group(*lines)
+
+
+def spread_over(looks: Sequence[Look], columns: int) -> list[int]:
+    """Which look each column shows: the first one that ended at the column's time or after it."""
+    if len(looks) == 1:
+        return [0] * columns
+    start, end = looks[0].at, looks[-1].at
+    found, index = [], 0
+    for column in range(columns):
+        at = start + (end - start) * column / max(1, columns - 1)
+        while index < len(looks) - 1 and looks[index].at < at:
+            index += 1
+        found.append(index)
+    return found
+
+
+def _drawn(curve: Curve, spread: Sequence[int], *, most: float) -> Iterator[Text]:
+    heights = [_height(curve.values[index], most) for index in spread]
+    for row in reversed(range(HEIGHT)):
+        label = curve.name if row == 0 else ""
+        line = Text(f"{label:<{LABEL}}", "dim")
+        for height in heights:
+            line.append(
+                "·" if height is None and row == 0 else _EIGHTHS[_level(height, row)], curve.style
+            )
+        yield line
+
+
+def _level(height: int | None, row: int) -> int:
+    return 0 if height is None else min(8, max(0, height - 8 * row))
+
+
+def _height(value: float | None, most: float) -> int | None:
+    """Eighths of a line; what was seen is never invisible."""
+    if value is None:
+        return None
+    return max(1, round(8 * HEIGHT * value / most)) if most else 1
+
+
+def _axis(looks: Sequence[Look], columns: int) -> Text:
+    start, end = (f"{each.at:%H:%M:%S}" for each in (looks[0], looks[-1]))
+    span = max(1, columns - len(start) - len(end))
+    return Text(f"{'':{LABEL}}{start}{'·' * span}{end}", "dim")
+
+
+def _both(
+    title: str,
+    value: Callable[[Side], float | None],
+    new: Sequence[Side],
+    old: Sequence[Side],
+    form: Callable[[float], str],
+) -> Panel:
+    curves = (
+        Curve("new", "yellow", tuple(map(value, new))),
+        Curve("old", "blue", tuple(map(value, old))),
+    )
+    return Panel(title, curves, form)
+
+
+def _error_share(side: Side) -> float | None:
+    return 100 * side.errors / side.requests if side.requests else None
+
+
+def _mean_latency(side: Side) -> float | None:
+    return side.microseconds / side.timed / 1000 if side.timed else None
+
+
+def _percent(value: float) -> str:
+    return f"{value:.3g} %"
