@@ -75,7 +75,7 @@ def service(
     if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
         selector |= _OUT_OF_SERVICE
     spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
-    return _child(agent, SERVICE, agent.metadata.name) | {"spec": spec}
+    return owned(agent, SERVICE, agent.metadata.name) | {"spec": spec}
 
 
 def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
@@ -97,7 +97,7 @@ def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
     }
     if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
         selector |= _OUT_OF_SERVICE
-    body = _child(agent, SERVICE, revision_service_name(name, revision.hash))
+    body = owned(agent, SERVICE, revision_service_name(name, revision.hash))
     body["metadata"]["labels"] = revision_labels(name, revision)
     spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
     return body | {"spec": spec | {"publishNotReadyAddresses": True}}
@@ -105,7 +105,7 @@ def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
 
 def route(agent: Agent, kind: Kind, spec: Manifest) -> Manifest:
     """The Agent's own route."""
-    return _child(agent, kind, agent.metadata.name) | {"spec": spec}
+    return owned(agent, kind, agent.metadata.name) | {"spec": spec}
 
 
 def upgrade(agent: Agent, name: str, revision: Revision) -> Manifest:
@@ -116,7 +116,7 @@ def upgrade(agent: Agent, name: str, revision: Revision) -> Manifest:
     }
     if agent.spec.upgrade_policy is not None:
         spec["strategy"] = agent.spec.upgrade_policy.model_dump(by_alias=True, exclude_unset=True)
-    return _child(agent, AGENT_UPGRADE, name) | {"spec": spec}
+    return owned(agent, AGENT_UPGRADE, name) | {"spec": spec}
 
 
 def service_account(agent: Agent, revision: Revision) -> Manifest | None:
@@ -126,7 +126,7 @@ def service_account(agent: Agent, revision: Revision) -> Manifest | None:
     """
     if revision.template["spec"].get("serviceAccountName"):
         return None
-    body = _child(agent, SERVICE_ACCOUNT, companion_name(agent.metadata.name))
+    body = owned(agent, SERVICE_ACCOUNT, companion_name(agent.metadata.name))
     return body | {"automountServiceAccountToken": False}
 
 
@@ -137,7 +137,7 @@ def config_map(agent: Agent, revision: Revision) -> Manifest | None:
     config = agent.spec.config if revision.in_place else revision.config
     if not config:
         return None
-    body = _child(agent, CONFIG_MAP, config_map_name(agent.metadata.name, revision))
+    body = owned(agent, CONFIG_MAP, config_map_name(agent.metadata.name, revision))
     if not revision.in_place:
         body["metadata"]["labels"] = revision_labels(agent.metadata.name, revision)
         body["immutable"] = True
@@ -147,7 +147,7 @@ def config_map(agent: Agent, revision: Revision) -> Manifest | None:
 def controller_revision(agent: Agent, revision: Revision, number: int) -> Manifest:
     """The record of what the revision is; `number` orders the revisions in time."""
     name = revision_name(agent.metadata.name, revision.hash)
-    body = _child(agent, CONTROLLER_REVISION, name)
+    body = owned(agent, CONTROLLER_REVISION, name)
     body["metadata"]["labels"] = revision_labels(agent.metadata.name, revision)
     return body | {"revision": number, "data": dict(revision.data)}
 
@@ -159,7 +159,7 @@ def replica_set(agent: Agent, revision: Revision) -> Manifest:
         TemplateConflict: the template contradicts the Agent's spec.
     """
     name = agent.metadata.name
-    body = _child(agent, REPLICA_SET, revision_name(name, revision.hash))
+    body = owned(agent, REPLICA_SET, revision_name(name, revision.hash))
     body["metadata"]["labels"] = revision_labels(name, revision)
     selector = {AGENT_LABEL: name, REVISION_LABEL: revision.hash}
     return body | {
@@ -174,12 +174,13 @@ def disruption_budget(agent: Agent) -> Manifest | None:
     """At most one pod at a time is evicted; None for a single pod, which could never be moved."""
     if agent.spec.replicas < 2:
         return None
-    body = _child(agent, DISRUPTION_BUDGET, companion_name(agent.metadata.name))
+    body = owned(agent, DISRUPTION_BUDGET, companion_name(agent.metadata.name))
     selector = {"matchLabels": {AGENT_LABEL: agent.metadata.name}}
     return body | {"spec": {"maxUnavailable": 1, "selector": selector}}
 
 
-def _child(agent: Agent, kind: Kind, name: str) -> Manifest:
+def owned(agent: Agent, kind: Kind, name: str) -> Manifest:
+    """What all children have: name, labels, and the Agent they go with."""
     return {
         "apiVersion": kind.api_version,
         "kind": kind.name,

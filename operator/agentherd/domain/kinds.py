@@ -123,7 +123,7 @@ def revision_service_name(agent: str, revision: str) -> str:
     return f"{agent[: SERVICE_NAME_LENGTH - len(revision) - len(mark) - 2]}-{mark}-{revision}"
 
 
-def tester_name(upgrade: str, metric: str, attempt: int) -> str:
+def job_name(upgrade: str, metric: str, attempt: int) -> str:
     """Name of the Job that tries the new version for a metric of an upgrade, in one attempt."""
     name = f"{upgrade}-{metric}-{attempt}"
     if len(name) <= JOB_NAME_LENGTH:

@@ -1,0 +1,218 @@
+"""Jobs that try a new version, and what is known of all that an attempt is measured by.
+
+A tester is run once in each attempt, as soon as there is a pod of the new version to try, and its
+end is its verdict. The Job is found again by its name, so one that was made by a process that died
+is not made twice; and one of an upgrade of long ago under the same name is told by the uid. Its end
+is written down in the status, so that it may go afterwards. A pod that is taken off its node has
+found out nothing, so it is run again; whatever else ends a tester is its word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from agentherd.api import AgentUpgrade, AgentUpgradeStatus, Metric, MetricStatus, TesterJob, Verdict
+from agentherd.domain.children import Manifest, owned
+from agentherd.domain.errors import InvalidTemplate
+from agentherd.domain.kinds import (
+    GROUP,
+    JOB,
+    MANAGED_BY_LABEL,
+    UPGRADE_ANNOTATION,
+    job_name,
+    revision_service_name,
+)
+from agentherd.domain.metrics import Measured, Question, due, due_at
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.plan import Apply, Delete, Ref, Stage, digest
+from agentherd.domain.template import check
+
+KEPT_SECONDS: Final = 86400
+"""How long a Job that has ended can be looked at."""
+
+_SERVICE: Final = "$(CANARY_SERVICE)"
+
+
+def names(seen: AgentObservation, upgrade: str, status: AgentUpgradeStatus) -> Mapping[str, str]:
+    """Who is compared with whom, by the words in which sources and testers are told so."""
+    agent, new = seen.agent.metadata.name, status.to_revision or ""
+    return {
+        "NAMESPACE": seen.agent.metadata.namespace,
+        "AGENT": agent,
+        "UPGRADE": upgrade,
+        "CANARY_REVISION": new,
+        "STABLE_REVISION": status.from_revision or "",
+        "CANARY_SERVICE": revision_service_name(agent, new),
+    }
+
+
+def metrics_of(status: AgentUpgradeStatus) -> tuple[Metric, ...]:
+    """The metrics of an attempt, as they were settled when it began."""
+    analysis = status.strategy.analysis if status.strategy is not None else None
+    return analysis.metrics if analysis is not None else ()
+
+
+def is_addressed(status: AgentUpgradeStatus) -> bool:
+    """Whether somebody who measures needs an address at which only the new version answers."""
+    return any(
+        metric.job is not None or (metric.http is not None and _SERVICE in metric.http.url)
+        for metric in metrics_of(status)
+    )
+
+
+# What is measured
+
+
+def answers(seen: AgentObservation, upgrade: AgentUpgrade) -> Mapping[str, Measured]:
+    """What all that an attempt is measured by have said, as far as it is known now."""
+    status = upgrade.status
+    found = dict(seen.measurements)
+    for name, (metric, job) in _jobs(upgrade, status).items():
+        if (said := _end(seen, upgrade, name, job)) is not None:
+            found[metric] = said
+    return found
+
+
+def asked(
+    seen: AgentObservation, upgrade: AgentUpgrade, status: AgentUpgradeStatus, now: datetime
+) -> tuple[Question, ...]:
+    """What is due to be asked while the new version has what its step gives it.
+
+    `status` is that after the present turn. What counts as measured is what the API server has,
+    since a status that is decided may still be refused.
+    """
+    if not _serves(seen, status):
+        return ()
+    same = upgrade.status.started_at == status.started_at
+    return due(
+        _measured(upgrade.status) if same else (),
+        metrics_of(status),
+        names(seen, upgrade.metadata.name, status),
+        attempt=status.attempt or 1,
+        now=now,
+    )
+
+
+def asked_at(seen: AgentObservation, status: AgentUpgradeStatus) -> datetime | None:
+    """When something is due to be asked again; None where nobody is asked."""
+    return due_at(_measured(status), metrics_of(status)) if _serves(seen, status) else None
+
+
+def _serves(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:
+    """Whether the new version has pods, and the weight of its step where it has steps."""
+    return _has_pods(seen, status) and (status.weight_since is not None or not status.steps)
+
+
+def _has_pods(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:
+    return any(v.available for v in seen.sets() if v.revision == status.to_revision)
+
+
+def _measured(status: AgentUpgradeStatus) -> tuple[MetricStatus, ...]:
+    return status.analysis.metrics if status.analysis is not None else ()
+
+
+def _end(
+    seen: AgentObservation, upgrade: AgentUpgrade, name: str, job: TesterJob
+) -> Measured | None:
+    status, live = upgrade.status, seen.jobs.get(name)
+    if live is not None and live.upgrade == upgrade.metadata.uid:
+        if live.verdict is None:
+            return None
+        passed = live.verdict is Verdict.PASS
+        message = "" if passed else f"Job {name} has failed: {live.message}; its log says more"
+        at = live.ended_at or status.started_at
+        return Measured(at=at, verdict=live.verdict, message=message) if at else None
+    if (failure := seen.failures.get(Ref(JOB.name, name))) is not None and failure.at is not None:
+        return Measured(at=failure.at, message=failure.message)
+    if (fault := _fault(job)) and status.started_at is not None:
+        return Measured(at=status.started_at, message=fault)
+    return None
+
+
+# The Jobs
+
+
+def trials(
+    seen: AgentObservation, upgrade: AgentUpgrade, status: AgentUpgradeStatus, *, moving: bool
+) -> Iterator[Apply | Delete]:
+    """The Jobs that are made for the upgrade that governs, and those that go.
+
+    `status` is that after the present turn, and `moving` whether the new version may serve.
+    """
+    wanted = _jobs(upgrade, status) if moving else {}
+    yield from useless(seen, wanted.keys())
+    if not seen.jobs_known or not _has_pods(seen, status):
+        return
+    ended = {each.name for each in _measured(status) if each.verdict is not Verdict.INCONCLUSIVE}
+    for name, (metric, job) in wanted.items():
+        if name in seen.jobs or metric in ended or _fault(job):
+            continue
+        manifest = _manifest(seen, upgrade, status, name, job)
+        yield Apply(
+            stage=Stage.SCALE, kind=JOB, manifest=manifest, digest=digest(manifest), claimed=True
+        )
+
+
+def useless(seen: AgentObservation, wanted: Collection[str] = ()) -> Iterator[Delete]:
+    """Jobs that still try what nobody waits for, and those of upgrades that are forgotten."""
+    known = {each.upgrade.metadata.uid for each in seen.upgrades.values()}
+    for name, job in sorted(seen.jobs.items()):
+        runs_on = job.verdict is None and name not in wanted
+        if not job.deleting and seen.own(job) and (runs_on or job.upgrade not in known):
+            yield Delete(kind=JOB, name=name, uid=job.uid)
+
+
+def _jobs(upgrade: AgentUpgrade, status: AgentUpgradeStatus) -> Mapping[str, tuple[str, TesterJob]]:
+    """The Jobs of an attempt by their names, each with the name of its metric."""
+    return {
+        job_name(upgrade.metadata.name, metric.name, status.attempt or 1): (metric.name, job)
+        for metric in metrics_of(status)
+        if (job := metric.job) is not None
+    }
+
+
+def _manifest(
+    seen: AgentObservation,
+    upgrade: AgentUpgrade,
+    status: AgentUpgradeStatus,
+    name: str,
+    job: TesterJob,
+) -> Manifest:
+    written = job.template
+    metadata = dict(written.get("metadata") or {})
+    # With labels of ours the pod would be taken for one of the Agent, and be sent requests.
+    metadata["labels"] = {
+        label: value
+        for label, value in (metadata.get("labels") or {}).items()
+        if label.partition("/")[0] != GROUP and label != MANAGED_BY_LABEL
+    }
+    pod = {"restartPolicy": "Never", **written["spec"]}
+    told = names(seen, upgrade.metadata.name, status)
+    first, *others = pod["containers"]
+    ours = [{"name": f"AGENTHERD_{word}", "value": value} for word, value in told.items()]
+    pod["containers"] = [{**first, "env": [*ours, *(first.get("env") or ())]}, *others]
+    spec: Manifest = {
+        "activeDeadlineSeconds": job.timeout_seconds,
+        "backoffLimit": 0,
+        "ttlSecondsAfterFinished": KEPT_SECONDS,
+        "template": {"metadata": metadata, "spec": pod},
+    }
+    if pod["restartPolicy"] == "Never":
+        disrupted = {"type": "DisruptionTarget", "status": "True"}
+        rule = {"action": "Ignore", "onPodConditions": [disrupted]}
+        spec["podFailurePolicy"] = {"rules": [rule]}
+    body = owned(seen.agent, JOB, name)
+    body["metadata"]["annotations"] = {UPGRADE_ANNOTATION: upgrade.metadata.uid}
+    return body | {"spec": spec}
+
+
+def _fault(job: TesterJob) -> str:
+    """What is wrong with the shape of a tester's template; the API server judges the rest."""
+    try:
+        check(job.template)
+    except InvalidTemplate as error:
+        what = str(error).removeprefix("spec.template.")
+        return f"the template of the Job cannot be used: {what}"
+    return ""
