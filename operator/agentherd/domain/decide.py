@@ -26,6 +26,7 @@ from agentherd.domain.change import (
 )
 from agentherd.domain.dependencies import circle, waits_for
 from agentherd.domain.kinds import AGENT_UPGRADE
+from agentherd.domain.metrics import Question
 from agentherd.domain.news import agent_news, upgrade_news
 from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.phase import Facts, Verdict, judge
@@ -49,6 +50,7 @@ from agentherd.domain.run import Run, fault_of, is_asked_anew, mirrored, run, st
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.strays import strays
+from agentherd.domain.testers import asked, asked_at, is_addressed, trials, useless
 from agentherd.domain.traffic import (
     Split,
     is_taken_back,
@@ -172,6 +174,7 @@ def _planned(
         *shrunk.intents,
         *reloaded_pods(seen, status),
         *obsolete(seen, choice, status),
+        *_trials(seen, under_way),
     ]
     told = [
         *agent_news(seen, status, verdict, now),
@@ -185,6 +188,7 @@ def _planned(
         if _leads_on(seen, status, under_way) or _goes_back(seen, under_way, intents, now)
         else _wake_at(seen, facts, under_way, (shrunk.wake_at, over_at), now),
         measure=measured(seen, contents, under_way),
+        ask=_asked(seen, under_way, now),
     )
 
 
@@ -243,7 +247,7 @@ def _split(
         weight=under_way.status.weight,
         selected=None if by_count else serving.hash,
         ahead=new,
-        preview=by_gateway or under_way.course.previews,
+        preview=by_gateway or under_way.course.previews or is_addressed(under_way.status),
         stable_ready=ready.get(serving.hash, 0),
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
@@ -388,6 +392,21 @@ def _contents(
     return known
 
 
+def _trials(seen: AgentObservation, under_way: Run | None) -> Iterable[Intent]:
+    """Jobs that try the new version of the upgrade that governs; without one none is needed."""
+    if under_way is None:
+        return useless(seen)
+    upgrade = under_way.governing.upgrade
+    return trials(seen, upgrade, under_way.status, moving=under_way.moving)
+
+
+def _asked(seen: AgentObservation, under_way: Run | None, now: datetime) -> Iterable[Question]:
+    """What other sources are asked of a new version while it may serve."""
+    if under_way is None or not under_way.moving:
+        return ()
+    return asked(seen, under_way.governing.upgrade, under_way.status, now)
+
+
 def _leads_on(seen: AgentObservation, after: AgentStatus, under_way: Run | None) -> bool:
     """Whether something follows from what is written now: nobody wakes us for our own writes.
 
@@ -427,6 +446,8 @@ def _wake_at(
     if facts.deadline_at is not None:
         times.append(facts.deadline_at)
     found = [time for time in times if time > now]
+    if under_way is not None and under_way.moving:
+        others = (*others, asked_at(seen, under_way.status))
     if under_way is not None:
         kept = kept_until(under_way.status, under_way.course)
         if kept is not None and kept > now:
