@@ -240,14 +240,16 @@ def _split(
     new = under_way.new
     by_gateway = seen.agent.spec.traffic is not None
     by_count = under_way.rolls or (not by_gateway and under_way.status.weight > 0)
+    addressed = is_addressed(under_way.status)
+    answers = ready.get(new.hash, 0) > 0 or under_way.status.weight > 0
     return Split(
         stable=serving,
-        canary=None if under_way.rolls else new,
-        routed=by_gateway and (ready.get(new.hash, 0) > 0 or under_way.status.weight > 0),
+        canary=new if addressed or not under_way.rolls else None,
+        routed=by_gateway and not under_way.rolls and answers,
         weight=under_way.status.weight,
         selected=None if by_count else serving.hash,
         ahead=new,
-        preview=by_gateway or under_way.course.previews or is_addressed(under_way.status),
+        preview=by_gateway or under_way.course.previews or addressed,
         stable_ready=ready.get(serving.hash, 0),
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
