@@ -65,6 +65,15 @@ class Reason(StrEnum):
     PROGRESS_DEADLINE = "ProgressDeadline"
     REFUSED = "Refused"
     REQUESTED = "Requested"
+    ERROR_RATE = "ErrorRate"
+    PERFORMANCE_IMPACT = "PerformanceImpact"
+    METRIC_FAILED = "MetricFailed"
+    TEST_FAILED = "TestFailed"
+    FEEDBACK = "Feedback"
+
+    # What the analysis says otherwise.
+    NO_WORSE = "NoWorse"
+    INCONCLUSIVE = "Inconclusive"
 
     # Traffic.
     WEIGHT_APPLIED = "WeightApplied"

@@ -1,0 +1,264 @@
+"""What the analysis says of the new version, in one sentence, and what follows from it.
+
+What follows is a rollback, once the score is reached, or that a step is held as long as too little
+was seen. No data is not bad data: what could not be compared or measured takes nothing back, and
+lets nothing go on either. In a dry run the same is said, and nothing follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from agentherd.api import Analysis, AnalysisStatus, Feedback, Score, Side, Verdict
+from agentherd.api.markers import Clip
+from agentherd.domain.analysis import tells_errors, tells_latency
+from agentherd.domain.evidence import error_strength, latency_strength
+from agentherd.domain.metrics import awaited, failed, inconclusive, told
+from agentherd.domain.reasons import Reason
+from agentherd.domain.score import WORST, is_reached, score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the state of an analysis has to be enough for.
+
+    `compared` says that pods are to tell what they do. `step` is the present one, and `weight` what
+    it gives the new version; 0 where the strategy has no step that could be held. `unread` says
+    which pods do not tell, in words.
+    """
+
+    compared: bool
+    step: int
+    weight: int
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What follows, and the sentence that says why.
+
+    `trigger` is why the upgrade is rolled back. `missing` is what has to be seen before the present
+    step is left, `awaited` which testers have to succeed before a promotion; "" for nothing.
+    """
+
+    trigger: Reason | None = None
+    missing: str = ""
+    awaited: str = ""
+    message: str = ""
+
+
+NOTHING: Final = Judgement()
+"""What follows where nothing is judged."""
+
+
+def judged(
+    status: AnalysisStatus,
+    settings: Analysis,
+    feedback: Sequence[Feedback],
+    situation: Situation,
+) -> tuple[AnalysisStatus, Judgement]:
+    """The state with its score, verdict and sentence, and what follows."""
+    earnest = _in_earnest(settings)
+    said = _found(status, earnest, feedback, situation)
+    found = _found(status, settings, feedback, situation)
+    verdict, lead = Verdict.PASS, _NO_WORSE
+    if said.trigger is not None:
+        verdict, lead = Verdict.FAIL, _LEADS[said.trigger]
+    elif untold := said.missing or said.awaited or _unseen(status):
+        verdict, lead = Verdict.INCONCLUSIVE, untold
+    counted = _scored(status, settings, feedback)
+    details = "; ".join(_details(status, earnest, feedback, counted, situation))
+    dry = "in a dry run, so that nothing follows, " if said != found else ""
+    message = _SENTENCE.clip(f"{dry}{lead}: {details}" if details else f"{dry}{lead}")
+    after = status.model_copy(update={"score": counted, "verdict": verdict, "message": message})
+    return after, replace(found, message=message)
+
+
+def reason_of(status: AnalysisStatus, settings: Analysis) -> Reason:
+    """The word for a verdict."""
+    match status.verdict:
+        case Verdict.PASS:
+            return Reason.NO_WORSE
+        case Verdict.FAIL:
+            return _worst(_strengths(status, _in_earnest(settings)))
+        case Verdict.INCONCLUSIVE:
+            return Reason.INCONCLUSIVE
+
+
+def _in_earnest(settings: Analysis) -> Analysis:
+    """The same, if it were no dry run."""
+    metrics = tuple(each.model_copy(update={"dry_run": False}) for each in settings.metrics)
+    return settings.model_copy(update={"dry_run": False, "metrics": metrics})
+
+
+# What follows
+
+
+def _found(
+    status: AnalysisStatus,
+    settings: Analysis,
+    feedback: Sequence[Feedback],
+    situation: Situation,
+) -> Judgement:
+    strengths, counted = _strengths(status, settings), _scored(status, settings, feedback)
+    reached = is_reached(counted, threshold=settings.rollback_threshold)
+    if counted.total and reached:  # a threshold of 0 takes nothing back that nobody complains of
+        return Judgement(trigger=_worst(strengths))
+    return Judgement(
+        missing="; ".join(_missing(status, settings, situation, strengths, counted)),
+        awaited=told(status.metrics, awaited(status.metrics, settings.metrics)),
+    )
+
+
+def _scored(status: AnalysisStatus, settings: Analysis, feedback: Sequence[Feedback]) -> Score:
+    return score(
+        ratings=[each.rating for each in feedback],
+        strengths=_strengths(status, settings).values(),
+        feedback_weight=settings.feedback_weight,
+    )
+
+
+def _strengths(status: AnalysisStatus, settings: Analysis) -> Mapping[Reason, int]:
+    """How far each thing that speaks against the new version is on its way, in thousandths."""
+    testers = {metric.name for metric in settings.metrics if metric.job is not None}
+    bad = set(failed(status.metrics, settings.metrics))
+    return {
+        Reason.ERROR_RATE: 0 if settings.dry_run else error_strength(status.evidence),
+        Reason.PERFORMANCE_IMPACT: 0 if settings.dry_run else latency_strength(status.evidence),
+        Reason.TEST_FAILED: WORST if bad & testers else 0,
+        Reason.METRIC_FAILED: WORST if bad - testers else 0,
+    }
+
+
+def _worst(strengths: Mapping[Reason, int]) -> Reason:
+    proved = (reason for reason, strength in strengths.items() if strength == WORST)
+    return next(proved, Reason.FEEDBACK)
+
+
+def _missing(
+    status: AnalysisStatus,
+    settings: Analysis,
+    situation: Situation,
+    strengths: Mapping[Reason, int],
+    counted: Score,
+) -> Iterator[str]:
+    """What has to be seen before a step is left that gives the new version requests."""
+    if not situation.weight:
+        return
+    if situation.compared and not settings.dry_run and settings.minimum_requests:
+        yield from _requests_missing(status, settings, situation)
+    for name in inconclusive(status.metrics, settings.metrics):
+        yield f"the metric {told(status.metrics, [name])}"
+    if WORST in strengths.values():
+        threshold = round(WORST * settings.rollback_threshold)
+        yield (
+            f"{_LEADS[_worst(strengths)]}, but its score of {counted.total} is below the "
+            f"{threshold} that a rollback takes"
+        )
+
+
+def _requests_missing(
+    status: AnalysisStatus, settings: Analysis, situation: Situation
+) -> Iterator[str]:
+    needed = settings.minimum_requests
+    if status.step_requests < needed:
+        few = (
+            f"the new version has answered {status.step_requests:,} of the {needed:,} requests "
+            f"that step {situation.step} needs"
+        )
+        if status.since is not None and status.looked_at is None:
+            begins = status.since + timedelta(seconds=settings.warm_up_seconds)
+            few += f", which count from {begins:%H:%M:%S} UTC on"
+        yield few
+        if situation.unread:
+            yield situation.unread
+    elif not tells_errors(status) and not tells_latency(status):
+        yield (
+            "the pods tell neither which requests ended in errors nor how long they took, which "
+            "spec.metrics of the Agent says how to find"
+        )
+
+
+# What is said
+
+
+_SENTENCE: Final = Clip(512)
+
+_NO_WORSE: Final = "the new version is no worse"
+
+_LEADS: Final[Mapping[Reason, str]] = {
+    Reason.ERROR_RATE: "the new version fails more often",
+    Reason.PERFORMANCE_IMPACT: "the new version is slower",
+    Reason.TEST_FAILED: "a tester has found the new version bad",
+    Reason.METRIC_FAILED: "a metric has found the new version bad",
+    Reason.FEEDBACK: "feedback speaks against the new version",
+}
+
+
+def _unseen(status: AnalysisStatus) -> str:
+    """Why nothing can be said, though nothing is waited for; "" where something can."""
+    if any(metric.measurements for metric in status.metrics):
+        return ""
+    if not status.canary.requests:
+        return "nothing has been compared yet"
+    return "" if status.stable.requests else "the stable version has had nothing to compare with"
+
+
+def _details(
+    status: AnalysisStatus,
+    settings: Analysis,
+    feedback: Sequence[Feedback],
+    counted: Score,
+    situation: Situation,
+) -> Iterator[str]:
+    if situation.compared and status.canary.requests:
+        yield _errors(status)
+        yield _latency(status)
+    if bad := failed(status.metrics, settings.metrics):
+        yield told(status.metrics, bad)
+    if feedback:
+        mean = sum(each.rating for each in feedback) / len(feedback)
+        threshold = round(WORST * settings.rollback_threshold)
+        yield (
+            f"feedback {mean:.2g} of 5 from {len(feedback)}, score {counted.total} of the "
+            f"{threshold} that a rollback takes"
+        )
+
+
+def _errors(status: AnalysisStatus) -> str:
+    if not tells_errors(status):
+        return "errors are not told"
+    share = error_strength(status.evidence) // 10
+    return (
+        f"errors {_part(status.canary)} against {_part(status.stable)}, "
+        f"evidence {share} % of what a rollback needs"
+    )
+
+
+def _latency(status: AnalysisStatus) -> str:
+    canary, stable = status.canary, status.stable
+    if not canary.timed or not stable.timed:
+        return "latency is not told"
+    return (
+        f"latency {_mean(canary)} against {_mean(stable)}, "
+        f"evidence {latency_strength(status.evidence) // 10} %"
+    )
+
+
+def _part(side: Side) -> str:
+    """Errors of all requests, as numbers and in percent with two digits that count."""
+    if not side.requests:
+        return "none answered"
+    percent = 100 * side.errors / side.requests
+    digits = f"{percent:.0f}" if percent >= 9.5 or not percent else f"{max(percent, 0.01):.2g}"
+    return f"{side.errors:,} of {side.requests:,} ({digits} %)"
+
+
+def _mean(side: Side) -> str:
+    milliseconds = side.microseconds / side.timed / 1000
+    if milliseconds >= 10_000:
+        return f"{milliseconds / 1000:,.0f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 9.5 else f"{milliseconds:.2g} ms"

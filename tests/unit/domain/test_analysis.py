@@ -1,0 +1,313 @@
+"""What pods have done is counted once, from when it is known, and never made up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.twin.samples import NOON
+
+from agentherd.api import Analysis, AnalysisStatus, Look, Side, Verdict
+from agentherd.api.analysis import MAX_COUNTED_PODS, MAX_LOOKS
+from agentherd.domain.analysis import (
+    MOST,
+    CountedPod,
+    looked,
+    tells_errors,
+    tells_latency,
+    thinned,
+)
+from agentherd.domain.evidence import error_strength
+from agentherd.domain.readings import Totals
+
+EAGER = Analysis(interval_seconds=1, warm_up_seconds=0)
+BEGUN = AnalysisStatus(verdict=Verdict.INCONCLUSIVE, since=NOON)
+
+Counted = Mapping[str, Totals | int | None]
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def pods(counted: Counted) -> list[CountedPod]:
+    """Pods by their totals; a number are requests without an error that nobody has timed."""
+    return [
+        CountedPod(uid=uid, totals=Totals(requests=n, errors=0) if isinstance(n, int) else n)
+        for uid, n in counted.items()
+    ]
+
+
+def look(
+    before: AnalysisStatus,
+    at: float,
+    canary: Counted,
+    stable: Counted,
+    *,
+    settings: Analysis = EAGER,
+    weight: int = 20,
+) -> AnalysisStatus:
+    return looked(
+        before,
+        settings,
+        canary=pods(canary),
+        stable=pods(stable),
+        weight=weight,
+        now=after(at),
+    )
+
+
+def looks(*rounds: tuple[Counted, Counted], **how: int) -> AnalysisStatus:
+    """The state after one look a second."""
+    status = BEGUN
+    for at, (canary, stable) in enumerate(rounds):
+        status = look(status, at, canary, stable, **how)
+    return status
+
+
+def errors(requests: int, errors: int | None) -> Totals:
+    return Totals(requests=requests, errors=errors)
+
+
+def test_what_a_pod_did_before_the_first_look_does_not_count() -> None:
+    """It is noted, and what is added to it from then on counts."""
+    first = looks(({"c": 100}, {"s": 900}))
+    second = look(first, 1, {"c": 110}, {"s": 990})
+
+    assert (first.canary.requests, first.looked_at) == (0, NOON)
+    assert (second.canary.requests, second.stable.requests) == (10, 90)
+
+
+def test_what_is_counted_is_what_the_evidence_is_made_of() -> None:
+    """Ten requests that all fail, beside ninety that do not."""
+    status = looks(
+        ({"c": errors(0, 0)}, {"s": errors(0, 0)}),
+        ({"c": errors(10, 10)}, {"s": errors(90, 0)}),
+    )
+
+    assert status.canary == Side(requests=10, errors=10)
+    assert error_strength(status.evidence) == 1000
+
+
+def test_requests_of_the_warm_up_do_not_count() -> None:
+    settings = Analysis(interval_seconds=1, warm_up_seconds=5)
+
+    early = look(BEGUN, 4.9, {"c": 50}, {"s": 50}, settings=settings)
+    first = look(early, 5, {"c": 60}, {"s": 60}, settings=settings)
+    second = look(first, 6, {"c": 61}, {"s": 63}, settings=settings)
+
+    assert early == BEGUN
+    assert (second.canary.requests, second.stable.requests) == (1, 3)
+
+
+def test_a_look_is_taken_once_in_an_interval() -> None:
+    """A status of it is written each time, and those cost."""
+    settings = Analysis(interval_seconds=3, warm_up_seconds=0)
+    first = look(BEGUN, 0, {"c": 0}, {"s": 0}, settings=settings)
+
+    early = look(first, 2.9, {"c": 5}, {"s": 5}, settings=settings)
+    second = look(first, 3, {"c": 6}, {"s": 6}, settings=settings)
+
+    assert early == first
+    assert second.canary.requests == 6
+
+
+def test_where_nothing_is_added_nothing_is_written() -> None:
+    status = looks(({"c": 5}, {"s": 5}))
+
+    assert look(status, 60, {"c": 5}, {"s": 5}) == status
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (errors(100, 5), errors(7, 2), Side(requests=7, errors=2)),
+        (errors(100, 5), errors(120, 1), Side(requests=120, errors=1)),
+        (errors(10, 0), errors(12, 12), Side(requests=12, errors=12)),
+        (errors(100, 5), errors(101, None), Side(requests=1)),
+        (errors(100, None), errors(101, 50), Side(requests=1)),
+        (errors(0, 0), errors(MOST + 1, 0), Side()),
+        (
+            Totals(requests=9, timed=9, microseconds=900),
+            Totals(requests=12, timed=12, microseconds=1000),
+            Side(requests=3, timed=3, microseconds=100),
+        ),
+        (
+            Totals(requests=9, timed=9, microseconds=900),
+            Totals(requests=12, timed=3, microseconds=40),
+            Side(requests=12, timed=3, microseconds=40),
+        ),
+        (
+            Totals(requests=9),
+            Totals(requests=12, timed=12, microseconds=1000),
+            Side(requests=3),
+        ),
+    ],
+    ids=[
+        "restarted",
+        "restarted, by the errors",
+        "restarted and got beyond",
+        "errors not told any more",
+        "errors told for the first time",
+        "made up",
+        "durations",
+        "restarted, by the durations",
+        "durations told for the first time",
+    ],
+)
+def test_what_a_pod_has_added(before: Totals, now: Totals, expected: Side) -> None:
+    """After a restart all that it counts has been added; what is told once only adds nothing."""
+    status = looks(({"c": before}, {"s": 0}), ({"c": now}, {"s": 1}), weight=100)
+
+    assert status.canary == expected
+
+
+def test_a_pod_that_cannot_be_read_adds_what_it_did_once_it_can() -> None:
+    status = looks(
+        ({"c": 0, "d": 0}, {"s": 0}),
+        ({"c": None, "d": 1}, {"s": 10}),
+        ({"c": 9, "d": 2}, {"s": 20}),
+    )
+
+    assert status.canary.requests == 11
+
+
+def test_a_pod_that_is_new_is_only_noted() -> None:
+    status = looks(({"c": 0}, {"s": 0}), ({"c": 5, "d": 700}, {"s": 5}))
+
+    assert status.canary.requests == 5
+
+
+def test_a_pod_that_is_gone_takes_nothing_back_and_is_forgotten() -> None:
+    status = looks(({"c": 0, "d": 0}, {"s": 0}), ({"c": 5, "d": 5}, {"s": 5}), ({"c": 6}, {"s": 6}))
+
+    assert status.canary.requests == 11
+    assert [pod.uid for pod in status.pods] == ["c", "s"]
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable"),
+    [({"c": 5}, {"s": 0}), ({"c": 0}, {"s": 5}), ({"c": 5}, {"s": None})],
+    ids=["only the new version", "only the stable one", "the stable one cannot be read"],
+)
+def test_what_only_one_version_did_waits_for_the_other(canary: Counted, stable: Counted) -> None:
+    """Both are compared by what they did in the same time."""
+    first = looks(({"c": 0}, {"s": 0}))
+
+    early = look(first, 1, canary, stable)
+    second = look(early, 2, {"c": 6}, {"s": 6})
+
+    assert early == first
+    assert (second.canary.requests, second.stable.requests) == (6, 6)
+
+
+def test_a_version_that_has_all_requests_waits_for_nobody() -> None:
+    status = looks(({"c": 0}, {"s": 0}), ({"c": 5}, {"s": 0}), weight=100)
+
+    assert status.canary.requests == status.step_requests == 5
+
+
+def test_requests_of_which_nobody_says_how_they_ended_prove_nothing() -> None:
+    """The stable version would have no errors, and any of the new one would be too many."""
+    status = looks(
+        ({"c": errors(0, 0)}, {"s": errors(0, None)}),
+        ({"c": errors(50, 50)}, {"s": errors(50, None)}),
+    )
+
+    assert error_strength(status.evidence) == 0
+    assert not tells_errors(status)
+
+
+def test_durations_are_told_when_all_pods_tell_them() -> None:
+    timed = Totals(requests=1, timed=1, microseconds=10)
+
+    assert tells_latency(looks(({"c": timed}, {"s": timed})))
+    assert not tells_latency(looks(({"c": timed}, {"s": 1})))
+
+
+def test_of_very_many_pods_as_many_are_compared_as_are_kept() -> None:
+    """Of both versions some, and the same ones each time."""
+    canary = {f"c{n:03}": 0 for n in range(MAX_COUNTED_PODS)}
+    stable = {f"s{n:03}": 0 for n in range(MAX_COUNTED_PODS)}
+    first = looks((canary, stable))
+
+    second = look(
+        first, 1, {"a": 0} | dict.fromkeys(canary, 1), {"b": 0} | dict.fromkeys(stable, 1)
+    )
+
+    assert len(first.pods) == len(second.pods) == MAX_COUNTED_PODS
+    assert second.canary.requests == second.stable.requests == MAX_COUNTED_PODS // 2
+
+
+# Looks for a chart
+
+
+def a_look(number: int) -> Look:
+    side = Side(requests=number)
+    return Look(at=after(number), weight=20, canary=side, stable=side)
+
+
+@given(st.integers(0, 3 * MAX_LOOKS))
+def test_looks_are_put_together_and_none_is_lost(number: int) -> None:
+    kept: tuple[Look, ...] = ()
+    for each in range(number):
+        kept = thinned((*kept, a_look(each)))
+
+    assert len(kept) <= MAX_LOOKS
+    assert sum(each.canary.requests for each in kept) == sum(range(number))
+    assert [each.at for each in kept] == sorted({each.at for each in kept})
+    assert not number or kept[-1].at == after(number - 1)
+
+
+# Whatever happens
+
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 20),
+        st.integers(0, 20),
+        st.sampled_from(["read", "unread", "restarted", "not written"]),
+    ),
+    max_size=30,
+)
+
+
+@given(steps)
+def test_all_that_pods_did_counts_once_and_nothing_else(
+    steps: Sequence[tuple[int, int, str]],
+) -> None:
+    """Whether looks are missed, containers restart, or an operator dies before it has written."""
+    status = looks(({"c": 0}, {"s": 0}))
+    counters, happened = [0, 0], [0, 0]
+    for at, (canary, stable, what) in enumerate(steps, 1):
+        if what == "restarted":
+            # What was counted since the last look is lost with the container.
+            counters = [0, 0]
+            status = look(status, at, {"c": 0}, {"s": 0})
+        counters = [counters[0] + canary, counters[1] + stable]
+        happened = [happened[0] + canary, happened[1] + stable]
+        totals = [None if what == "unread" else n for n in counters]
+        seen = look(status, at + 0.5, {"c": totals[0]}, {"s": totals[1]}, weight=20)
+        status = status if what == "not written" else seen
+
+    assert status.canary.requests <= happened[0]
+    assert status.stable.requests <= happened[1]
+    assert sum(each.canary.requests for each in status.looks) == status.canary.requests
+
+
+@given(steps)
+def test_what_a_dead_process_has_not_written_is_counted_by_the_next(
+    steps: Sequence[tuple[int, int, str]],
+) -> None:
+    """In the end all of it, as if nobody had died."""
+    status = looks(({"c": 0}, {"s": 0}))
+    canary, stable = 0, 0
+    for at, (more, others, what) in enumerate([*steps, (1, 1, "read")], 1):
+        canary, stable = canary + more, stable + others
+        seen = look(status, at, {"c": canary}, {"s": stable})
+        status = seen if what == "read" else status
+
+    assert (status.canary.requests, status.stable.requests) == (canary, stable)
