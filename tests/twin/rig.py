@@ -96,7 +96,9 @@ class Rig:
         self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
         self.mounts = MountFailures(wake=lambda pod: self.store.wake_owner(POD, pod))
         self.pods = Pods()
-        self.observe = agent_observer(self.store, self.mounts, self.pods)
+        self.observe = agent_observer(
+            self.store, self.mounts, self.pods, approvals_checked=lambda _: twin.forgery is not None
+        )
         recorder = Recorder(twin, identity="rig", clock=loop_clock)
         self.reconciler: Reconciler[Seen] = Reconciler(
             AGENT,

@@ -18,6 +18,7 @@ from typing import Final
 
 from agentherd.api import (
     AgentUpgrade,
+    AgentUpgradeStatus,
     Approval,
     ApprovalRecord,
     Automation,
@@ -26,11 +27,22 @@ from agentherd.api import (
     UpgradePhase,
     UpgradePolicy,
 )
+from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrade_phases import ENDED
 
 POLICY_SAYS: Final = "agentupgrades/approval"
 """What the API server's answer to a forged approval names: the permission that is missing."""
+
+UNAPPROVED: Final = frozenset(
+    {
+        Reason.APPROVAL_REQUIRED,
+        Reason.APPROVAL_OUTDATED,
+        Reason.APPROVAL_UNCHECKED,
+        Reason.POLICY_MISSING,
+    }
+)
+"""Why an upgrade waits for approval, although it can be made as it is written."""
 
 ALL_REQUESTS: Final = 100
 
@@ -89,14 +101,27 @@ def free_steps(strategy: EffectiveStrategy, *, steps: int) -> int | None:
     return next(everything, steps)
 
 
-def is_ahead(upgrade: AgentUpgrade) -> bool:
-    """Whether an upgrade that has begun has its move to approve before it still."""
-    status = upgrade.status
+def approval_ahead(seen: SeenUpgrade) -> Standing | None:
+    """The approval of an upgrade that has begun and comes to it yet; None where it does not."""
+    status = seen.upgrade.status
     at_a_step = status.phase in {UpgradePhase.PROGRESSING, UpgradePhase.PAUSED} and status.steps > 0
-    return (
-        at_a_step
-        and status.strategy is not None
-        and status.strategy.automation is Automation.SEMI_AUTO
+    if not at_a_step or status.strategy is None:
+        return None
+    if status.strategy.automation is not Automation.SEMI_AUTO:
+        return None
+    return approval_of(seen, status)
+
+
+def approval_of(seen: SeenUpgrade, status: AgentUpgradeStatus) -> Standing | None:
+    """The approval of an upgrade as its attempt is settled in `status`."""
+    if status.strategy is None or status.to_revision is None:
+        return None
+    return standing(
+        seen.upgrade,
+        status.strategy,
+        steps=status.steps,
+        goal=status.to_revision,
+        checked=seen.approvals_checked,
     )
 
 

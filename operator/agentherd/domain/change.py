@@ -24,13 +24,14 @@ from agentherd.api import (
     StrategyType,
     UpgradePhase,
 )
+from agentherd.domain.approval import Standing, automation_of, standing
 from agentherd.domain.errors import InvalidTemplate
 from agentherd.domain.gateways import mirror_fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, lost_revision, revision_of
 from agentherd.domain.services import ServiceView
-from agentherd.domain.strategy import settled
+from agentherd.domain.strategy import course, settled
 from agentherd.domain.template import check
 from agentherd.domain.traffic import port_fault
 from agentherd.domain.upgrade_phases import ENDED
@@ -194,17 +195,31 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
         )
     if upgrade.spec.paused:
         return Objection(Reason.PAUSED, "spec.paused is true before it has begun", waits=True)
-    return None
+    approval = approval_before(seen, each, asked)
+    return Objection(approval.reason, approval.message, waits=True) if approval.bars(0) else None
+
+
+def approval_before(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Standing:
+    """How it stands with the approval of an upgrade that can be made and has not begun."""
+    upgrade, stable = each.upgrade, seen.agent.status.stable_revision or ""
+    strategy = strategy_of(seen, upgrade)
+    goal = _goal(seen, upgrade.metadata.name, asked, stable=stable, make=False)
+    steps = course(strategy, direct=is_direct(seen, strategy, goal)).steps
+    return standing(
+        upgrade, strategy, steps=len(steps), goal=goal.hash, checked=each.approvals_checked
+    )
 
 
 def strategy_of(seen: AgentObservation, upgrade: AgentUpgrade) -> EffectiveStrategy:
     """The upgrade's own strategy, or else the Agent's, as it holds if it begins now."""
     spec = seen.agent.spec
-    return settled(
+    found = settled(
         upgrade.spec.strategy or spec.upgrade_policy,
         seen.defaults,
         progress_deadline_seconds=spec.progress_deadline_seconds,
     )
+    automation = automation_of(spec.upgrade_policy, upgrade.spec.approval)
+    return found.model_copy(update={"automation": automation})
 
 
 def is_direct(seen: AgentObservation, strategy: EffectiveStrategy, goal: Revision) -> bool:

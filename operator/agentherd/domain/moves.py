@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agentherd.api import AgentUpgradeSpec, AgentUpgradeStatus, UpgradePhase
+from agentherd.domain.approval import Standing
 from agentherd.domain.faults import Fault
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
@@ -27,7 +28,8 @@ class Facts:
     `canary` is the new version and counts pods that are available, as `stable` does for the old.
     `promoted` says that the new version is the Agent's stable one, `restored` that the old one is.
     `shifted` says that routes and Services send nothing to the new version. `obstacle` is why they
-    do not do as they are told. `returnable` says that the old version is still kept.
+    do not do as they are told. `returnable` says that the old version is still kept. `approval` is
+    None where nothing needs any.
     """
 
     spec: AgentUpgradeSpec
@@ -46,6 +48,7 @@ class Facts:
     obstacle: Fault | None
     writer: str
     now: datetime
+    approval: Standing | None = None
 
     @property
     def step(self) -> CourseStep | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from agentherd.api import AgentStatus, AgentUpgradeStatus, Phase, UpgradePhase
 from agentherd.domain import children
-from agentherd.domain.change import Choice
+from agentherd.domain.change import Choice, approval_before
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.phase import Verdict
@@ -45,7 +45,10 @@ def upgrade_news(
             message = f"a newer change has taken its place: {choice.name or 'the former spec'}"
             after = superseded_status(each, message, now=now)
         elif name in choice.objections:
-            after = waiting_status(each, choice.objections[name], now=now)
+            found = choice.objections[name]
+            may = found is None or found.waits
+            approval = approval_before(seen, each, choice.asked) if may else None
+            after = waiting_status(each, found, approval=approval, now=now)
         elif _is_steered_too_late(each):
             after = overtaken_status(each, now=now)
         else:

@@ -32,7 +32,8 @@ class SeenUpgrade:
 
     `unreadable` says what this version of the operator does not understand of it, `needs` the
     phases of the upgrades it depends on, by name; None for one that does not exist. `circle` are
-    the names by way of which it waits for itself.
+    the names by way of which it waits for itself. `approvals_checked` says whether the API server
+    refuses forged approvals here, where somebody has to know; None while nobody does.
     """
 
     upgrade: AgentUpgrade
@@ -40,6 +41,7 @@ class SeenUpgrade:
     unreadable: str = ""
     needs: Mapping[str, str | None] = field(default_factory=dict)
     circle: tuple[str, ...] = ()
+    approvals_checked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from agentherd.api import (
     StrategyType,
     UpgradePhase,
 )
+from agentherd.domain.approval import Standing, approval_ahead
 from agentherd.domain.attempt import is_outdated, lasting_pods, past_crash, stale_pods
 from agentherd.domain.change import Choice, is_direct, is_running, strategy_of
 from agentherd.domain.faults import Fault, check_fault
@@ -103,6 +104,7 @@ def run(
         seen,
         governing,
         way,
+        approval=approval_ahead(governing),
         goal=choice.goal,
         obstacle=obstacle,
         shifted=shifted,
@@ -189,6 +191,7 @@ def _facts(
     governing: SeenUpgrade,
     way: Course,
     *,
+    approval: Standing | None,
     goal: Revision,
     obstacle: Fault | None,
     shifted: bool,
@@ -217,6 +220,7 @@ def _facts(
         obstacle=obstacle,
         writer=governing.writer,
         now=now,
+        approval=approval,
     )
 
 

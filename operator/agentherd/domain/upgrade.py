@@ -17,7 +17,7 @@ from typing import Final
 from agentherd.api import EffectiveStrategy, UpgradePhase
 from agentherd.domain.moves import Facts, Move, Rule
 from agentherd.domain.reasons import Reason
-from agentherd.domain.waiting import holding, paused, resumed, stopped
+from agentherd.domain.waiting import holding, paused, resumed, stopped, unapproved
 from agentherd.domain.way_back import (
     asked_back,
     ended,
@@ -102,5 +102,6 @@ RULES: Final[tuple[Rule, ...]] = (
     settling,
     weighing,
     holding,
+    unapproved,
     next_step,
 )

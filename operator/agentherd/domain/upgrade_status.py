@@ -21,7 +21,8 @@ from agentherd.api import (
     UpgradePhase,
 )
 from agentherd.api.upgrade import MAX_CONTROLS, MAX_UPGRADE_HISTORY
-from agentherd.domain.change import Objection, is_asked_in_vain
+from agentherd.domain.approval import UNAPPROVED, Standing, approval_ahead, approval_of
+from agentherd.domain.change import Objection, is_asked_in_vain, is_running
 from agentherd.domain.conditions import Said, dated
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import AGENT_UPGRADE
@@ -29,13 +30,14 @@ from agentherd.domain.moves import OPERATOR, Move
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import Identity, WriteStatus
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade_phases import ENDED
+from agentherd.domain.upgrade_phases import ENDED, MOVING
 
 UPGRADE_CONDITIONS: Final = frozenset(
     {
         "Validated",
         "Progressing",
         "TrafficApplied",
+        "Approved",
         "Succeeded",
         "Ready",
         "Reconciling",
@@ -62,19 +64,26 @@ def running_status(
     """The status of an upgrade that governs, after a move. `traffic` says who splits and how."""
     validated: Said = ("Validated", "True", Reason.VALID, "it can be made as it is written")
     routed: Said = ("TrafficApplied", _status(applied), traffic.reason, traffic.message)
-    return _finished(seen, status, move, (validated, routed), now=now)
+    # What begins was approved as it stands now, if it had to be.
+    begins = not is_running(seen.upgrade) and status.phase in MOVING
+    approval = approval_of(seen, status) if begins else approval_ahead(seen)
+    return _finished(seen, status, move, (validated, routed), approval, now=now)
 
 
 def waiting_status(
-    seen: SeenUpgrade, objection: Objection | None, *, now: datetime
+    seen: SeenUpgrade,
+    objection: Objection | None,
+    *,
+    approval: Standing | None = None,
+    now: datetime,
 ) -> AgentUpgradeStatus:
-    """The status of an upgrade that has not begun."""
+    """The status of an upgrade that has not begun; `approval` is None where it cannot be told."""
     before = seen.upgrade.status
     if objection is None:
         reason, message = Reason.QUEUED, "waits until no other upgrade of the Agent runs"
     else:
         reason, message = objection.reason, objection.message
-    valid = objection is None or objection.reason is Reason.PAUSED
+    valid = objection is None or objection.reason is Reason.PAUSED or objection.reason in UNAPPROVED
     validated: Said = (
         ("Validated", "True", Reason.VALID, "it can be made as it is written")
         if valid
@@ -83,7 +92,8 @@ def waiting_status(
     # An upgrade that is asked for again keeps telling how its last attempt ended until it begins.
     phase = before.phase or UpgradePhase.PENDING
     move = Move(phase=phase, reason=reason, message=message, changes={})
-    return _finished(seen, before.model_copy(update={"phase": phase}), move, (validated,), now=now)
+    status = before.model_copy(update={"phase": phase})
+    return _finished(seen, status, move, (validated,), approval, now=now)
 
 
 def superseded_status(seen: SeenUpgrade, message: str, *, now: datetime) -> AgentUpgradeStatus:
@@ -94,7 +104,7 @@ def superseded_status(seen: SeenUpgrade, message: str, *, now: datetime) -> Agen
     move = Move(
         phase=UpgradePhase.SUPERSEDED, reason=Reason.SUPERSEDED, message=message, changes={}
     )
-    return _finished(seen, status, move, (), now=now)
+    return _finished(seen, status, move, (), None, now=now)
 
 
 def overtaken_status(seen: SeenUpgrade, *, now: datetime) -> AgentUpgradeStatus:
@@ -107,7 +117,7 @@ def overtaken_status(seen: SeenUpgrade, *, now: datetime) -> AgentUpgradeStatus:
     )
     reason = ENDED.get(phase, Reason.SUPERSEDED)
     move = Move(phase=phase, reason=reason, message=message, changes={})
-    return _finished(seen, status, move, (), now=now)
+    return _finished(seen, status, move, (), None, now=now)
 
 
 def write_upgrade_status(upgrade: AgentUpgrade, after: AgentUpgradeStatus) -> WriteStatus | None:
@@ -128,6 +138,7 @@ def _finished(
     status: AgentUpgradeStatus,
     move: Move,
     said: tuple[Said, ...],
+    approval: Standing | None,
     *,
     now: datetime,
 ) -> AgentUpgradeStatus:
@@ -139,11 +150,13 @@ def _finished(
         history = (*history, entry)[-MAX_UPGRADE_HISTORY:]
     if is_asked_in_vain(seen.upgrade):
         status = status.model_copy(update={"attempt": seen.upgrade.spec.attempt})
+    if approval is not None:
+        status = status.model_copy(update={"approval": approval.record(before.approval, now)})
+        said = (*said, *_approved(approval))
     kept = {c.type: c for c in before.conditions}
     told = {name for name, *_ in said}
-    rest = tuple(
-        kept[name] for name in ("Validated", "TrafficApplied") if name in kept and name not in told
-    )
+    lasting = ("Validated", "TrafficApplied", *(() if approval else ("Approved",)))
+    rest = tuple(kept[name] for name in lasting if name in kept and name not in told)
     conditions = dated(
         (*said, *_conditions(status, move)),
         generation=generation,
@@ -154,10 +167,22 @@ def _finished(
         update={
             "observed_generation": generation,
             "history": history,
-            "controls": (*before.controls, *_controls(seen, move, now))[-MAX_CONTROLS:],
+            "controls": (
+                *before.controls,
+                *_controls(seen, move, now),
+                *_approvals(seen, status, now),
+            )[-MAX_CONTROLS:],
             "conditions": (*rest, *conditions),
         }
     )
+
+
+def _approved(approval: Standing) -> Iterator[Said]:
+    if approval.free is None:
+        return
+    held: ConditionStatus = "Unknown" if approval.reason is Reason.APPROVAL_UNCHECKED else "False"
+    verdict = "True" if approval.given else held
+    yield ("Approved", verdict, approval.reason, approval.message)
 
 
 def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
@@ -211,6 +236,16 @@ def _controls(seen: SeenUpgrade, move: Move, now: datetime) -> Iterator[Control]
             yield control
 
 
+def _approvals(seen: SeenUpgrade, after: AgentUpgradeStatus, now: datetime) -> Iterator[Control]:
+    """An approval, by the name that the API server has checked, and one that is taken back."""
+    before, given = seen.upgrade.status.approval, after.approval
+    if given is not None and given != before:
+        yield Control(verb="Approved", by=given.by, at=now, detail=f"revision {given.revision}")
+    if before is not None and given is None:
+        detail = f"revision {before.revision}, approved by {before.by}"
+        yield Control(verb="ApprovalWithdrawn", by=seen.writer or OPERATOR, at=now, detail=detail)
+
+
 def _verbs(
     spec: AgentUpgradeSpec, move: Move, done: list[tuple[str, str]], *, in_vain: bool
 ) -> Iterator[tuple[str, str]]:
@@ -259,6 +294,7 @@ def _essence(status: AgentUpgradeStatus) -> tuple[object, ...]:
         status.weight_since,
         status.progress_since is None,
         status.rollback,
+        status.approval,
         status.finished_at,
         status.preview,
         len(status.controls),

@@ -79,3 +79,17 @@ def holding(facts: Facts) -> Move | None:
         f"{position(facts)} until {until:%H:%M:%S} UTC",
         wake_at=until,
     )
+
+
+def unapproved(facts: Facts) -> Move | None:
+    """What comes next is for a person to approve; leave to go on does not take the place of that.
+
+    It stays at its step, and is rolled back from there like any other.
+    """
+    promote = facts.spec.promote
+    skips = promote is not None and promote.full
+    taken = len(facts.course.steps) if skips else facts.status.step
+    if facts.approval is None or not facts.approval.bars(taken):
+        return None
+    message = f"{position(facts)}: {facts.approval.message}"
+    return stay(facts, facts.approval.reason, message, phase=UpgradePhase.PAUSED)

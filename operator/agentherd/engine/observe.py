@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from agentherd.api import Agent, AgentUpgrade
+from agentherd.domain.approval import is_unchecked
 from agentherd.domain.dependencies import circle_of_upgrades
 from agentherd.domain.faults import mount_fault
 from agentherd.domain.kinds import (
@@ -55,17 +56,19 @@ def agent_observer(
     readings: Readings,
     *,
     routes_known: Callable[[], bool] = lambda: True,
+    approvals_checked: Callable[[Key], bool | None] = lambda _agent: None,
     defaults: Defaults = DEFAULTS,
 ) -> ObserveAgent:
     """A function that observes Agents in `store`; it returns None for one of which nothing is left.
 
-    `routes_known` tells whether the API server has been asked for routes, `defaults` what holds
-    for strategies that leave something open.
+    `routes_known` tells whether the API server has been asked for routes, `approvals_checked`
+    whether it refuses forged approvals, and `defaults` what holds for strategies that leave
+    something open.
     """
 
     def observe(key: Key, failures: Mapping[Ref, Failure]) -> Seen | None:
         record = store.subjects(AGENT).get(key)
-        upgrades = _upgrades(store, key)
+        upgrades = _upgrades(store, key, approvals_checked)
         if record is None:
             routes = store.routes.of(key)
             if not upgrades and not routes:
@@ -99,7 +102,9 @@ def agent_observer(
     return observe
 
 
-def _upgrades(store: Store, key: Key) -> Mapping[str, SeenUpgrade]:
+def _upgrades(
+    store: Store, key: Key, approvals_checked: Callable[[Key], bool | None]
+) -> Mapping[str, SeenUpgrade]:
     def find(name: str) -> AgentUpgrade | None:
         return store.upgrade(Key(key.namespace, name))
 
@@ -113,6 +118,7 @@ def _upgrades(store: Store, key: Key) -> Mapping[str, SeenUpgrade]:
             unreadable=record.unreadable,
             needs={n: one.status.phase if one else None for n, one in needed.items()},
             circle=circle_of_upgrades(name, find),
+            approvals_checked=approvals_checked(key) if is_unchecked(upgrade) else None,
         )
     return found
 

@@ -26,6 +26,7 @@ from agentherd.domain.kinds import (
     ROUTE_KINDS,
 )
 from agentherd.engine.applier import Applier
+from agentherd.engine.approvals import Approvals
 from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
@@ -80,6 +81,7 @@ async def _lead(
     """Lead for one term: until the Lease is lost or `stop` is set."""
     store = Store(wake=lambda key: reconciler.queue.add(key))
     mounts = MountFailures(wake=lambda pod: store.wake_owner(POD, pod))
+    approvals = Approvals(cluster, wake=lambda key: reconciler.queue.add(key))
     scraper = Scraper(wake=lambda key: reconciler.queue.add(key), clock=clock)
     routes = [
         reflector
@@ -93,6 +95,7 @@ async def _lead(
             mounts,
             scraper,
             routes_known=lambda: all(r.synced.is_set() for r in routes),
+            approvals_checked=approvals.checked,
             defaults=settings.upgrades,
         ),
         decide=decide,
@@ -125,6 +128,7 @@ async def _lead(
                 group.create_task(_when(store.gateways.wanted, reflector), name="watch gateways")
             group.create_task(sweeper.run(), name="sweeper")
             group.create_task(scraper.run(), name="scraper")
+            group.create_task(approvals.run(), name="approvals")
             for reflector in reflectors:
                 await reflector.synced.wait()
             await sweeper.swept.wait()

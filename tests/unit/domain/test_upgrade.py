@@ -13,6 +13,7 @@ from tests.unit.domain.samples import begun, canary, course_of, upgrade_facts, u
 
 from agentherd.api import RollbackRecord, UpgradePhase
 from agentherd.domain import upgrade
+from agentherd.domain.approval import Standing
 from agentherd.domain.faults import Fault
 from agentherd.domain.moves import Facts, Move, Rule
 from agentherd.domain.plan import Failure
@@ -67,6 +68,7 @@ def test_the_order_of_the_rules_is_the_specification() -> None:
         "settling",
         "weighing",
         "holding",
+        "unapproved",
         "next_step",
     ]
 
@@ -473,6 +475,49 @@ def test_next_step_comes_after_this_one(step: int, phase: str, number: int) -> N
     assert move.changes["ready_since"] is None
 
 
+def approval(*, free: int | None, given: bool = False) -> Standing:
+    """How it stands with an approval that has to be there after `free` steps."""
+    reason = Reason.APPROVED if given else Reason.APPROVAL_REQUIRED
+    return Standing(free=free, reason=reason, message="says who")
+
+
+@pytest.mark.parametrize(
+    ("step", "free", "given", "promote", "waits"),
+    [
+        (1, 3, False, {}, False),
+        (2, 3, False, {}, False),
+        (3, 3, False, {}, True),
+        (3, 3, True, {}, False),
+        (1, 1, False, {}, True),
+        (1, 1, True, {}, False),
+        (3, None, False, {}, False),
+        (1, 3, False, {"step": 3}, False),
+        (3, 3, False, {"step": 3}, True),
+        (1, 3, False, {"full": True}, True),
+        (3, 3, False, {"full": True}, True),
+        (1, 3, True, {"full": True}, False),
+    ],
+)
+def test_unapproved_it_goes_no_further_than_it_may(
+    step: int, free: int | None, given: bool, promote: dict[str, Any], waits: bool
+) -> None:
+    """Leave to promote is none to do without the approval."""
+    weight = (5, 25, 50)[step - 1]
+    facts = at(
+        **waiting(step=step, weight=weight) | {"canary": 2},
+        approval=approval(free=free, given=given),
+        spec=upgrade_spec(promote=promote),
+    )
+
+    move = advance(facts)
+
+    held = (UpgradePhase.PAUSED, Reason.APPROVAL_REQUIRED)
+    assert (says(move) == held) == waits
+    assert ("says who" in move.message) == waits
+    if waits:
+        assert move.changes == {}
+
+
 # The order
 
 
@@ -481,6 +526,7 @@ def step_one(**fields: Any) -> Facts:
 
 
 PROMOTING = {"phase": UpgradePhase.PROMOTING, "step": 3}
+UNAPPROVED = approval(free=1)
 
 NEIGHBOURS: dict[tuple[Rule, Rule], Facts] = {
     (upgrade.rolling_back, upgrade.asked_back): at(status=BACK, spec=ASKED),
@@ -503,7 +549,8 @@ NEIGHBOURS: dict[tuple[Rule, Rule], Facts] = {
     (upgrade.obstructed, upgrade.settling): at(canary=1, obstacle=NO_ROUTE),
     (upgrade.settling, upgrade.weighing): at(canary=1),
     (upgrade.weighing, upgrade.holding): step_one(status={"ready_since": None}, course=THIRTY),
-    (upgrade.holding, upgrade.next_step): step_one(course=THIRTY),
+    (upgrade.holding, upgrade.unapproved): step_one(course=THIRTY, approval=UNAPPROVED),
+    (upgrade.unapproved, upgrade.next_step): step_one(approval=UNAPPROVED),
 }
 """Facts to which two rules have something to say, the one that decides first."""
 

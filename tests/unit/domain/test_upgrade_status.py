@@ -320,7 +320,7 @@ def test_what_is_done_to_steer_is_bounded() -> None:
 def test_what_is_as_it_was_is_not_written() -> None:
     """Conditions that others have added stay theirs."""
     foreign = {
-        "type": "Approved",
+        "type": "Reviewed",
         "status": "True",
         "reason": "Yes",
         "message": "",
