@@ -13,7 +13,16 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from agentherd.api import AgentUpgrade, AgentUpgradeStatus, Metric, MetricStatus, TesterJob, Verdict
+from agentherd.api import (
+    Agent,
+    AgentUpgrade,
+    AgentUpgradeStatus,
+    Analysis,
+    Metric,
+    MetricStatus,
+    TesterJob,
+    Verdict,
+)
 from agentherd.domain.children import Manifest, owned
 from agentherd.domain.errors import InvalidTemplate
 from agentherd.domain.kinds import (
@@ -60,6 +69,19 @@ def is_addressed(status: AgentUpgradeStatus) -> bool:
         metric.job is not None or (metric.http is not None and _SERVICE in metric.http.url)
         for metric in metrics_of(status)
     )
+
+
+def tries(subject: Agent | AgentUpgrade) -> bool:
+    """Whether Jobs may be made for an Agent or an upgrade, or have been."""
+    if isinstance(subject, Agent):
+        policy = subject.spec.upgrade_policy
+        found = policy.analysis if policy is not None else None
+        return _has_job(found)
+    return _has_job(subject.spec.analysis) or any(m.job for m in metrics_of(subject.status))
+
+
+def _has_job(analysis: Analysis | None) -> bool:
+    return analysis is not None and any(metric.job is not None for metric in analysis.metrics)
 
 
 # What is measured

@@ -17,6 +17,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from agentherd.domain.errors import Invalid, TerminalError, TransientError
 from agentherd.domain.kinds import REPLICA_SET, Key, Kind
+from agentherd.domain.metrics import Question
 from agentherd.domain.plan import Failure, Owner, Plan, Ref, Write, WriteStatus
 from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
@@ -69,6 +70,19 @@ class Measurements(Protocol):
         ...
 
 
+class Sources(Protocol):
+    """Whom else is asked when a decision depends on it."""
+
+    def ask(self, key: Key, questions: Collection[Question]) -> None:
+        """Ask this for an object from now on, and nothing else."""
+        ...
+
+
+class _Nobody:
+    def ask(self, key: Key, questions: Collection[Question]) -> None:
+        """Nobody is there to be asked."""
+
+
 O = TypeVar("O", bound=Observation)  # noqa: E741  (an observation)
 Failures = Mapping[Ref, Failure]
 
@@ -86,6 +100,7 @@ class Reconciler(Generic[O]):
         measurements: Measurements,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        sources: Sources | None = None,
     ) -> None:
         self.queue: WorkQueue[Key] = WorkQueue()
         self._kind = kind
@@ -93,6 +108,7 @@ class Reconciler(Generic[O]):
         self._decide = decide
         self._applier = applier
         self._measurements = measurements
+        self._sources = sources or _Nobody()
         self._metrics = metrics
         self._clock = clock
         self._failures: dict[Key, dict[Ref, Failure]] = {}
@@ -140,6 +156,7 @@ class Reconciler(Generic[O]):
             return
         plan = self._patient(key, self._decide(seen, now))
         self._measurements.follow(key, plan.measure)
+        self._sources.ask(key, plan.ask)
         refusals = await self._applier.carry_out(key, seen.owner, plan)
         self._retries.pop(key, None)
         self._account(seen, plan, asked_at)
@@ -205,6 +222,7 @@ class Reconciler(Generic[O]):
 
     def _forget(self, key: Key) -> None:
         self._measurements.follow(key, ())
+        self._sources.ask(key, ())
         self._failures.pop(key, None)
         self._retries.pop(key, None)
         self._told.pop(key, None)

@@ -9,10 +9,14 @@ nothing more. Versions decide which of two views is newer (they are comparable s
 
 All that is woken are keys of Agents: an Agent is decided upon together with everything that
 belongs to it, its upgrades and routes included.
+
+`jobs_wanted` is set from the first Agent or upgrade on that Jobs may be made for: until then nobody
+watches any.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +31,7 @@ from agentherd.domain.kinds import (
     AGENT_UPGRADE,
     CONTROLLER_REVISION,
     GATEWAY_KINDS,
+    JOB,
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
@@ -35,8 +40,10 @@ from agentherd.domain.kinds import (
     Kind,
 )
 from agentherd.domain.services import ServiceView
+from agentherd.domain.testers import tries
 from agentherd.domain.views import (
     Child,
+    JobView,
     PodView,
     ReplicaSetView,
     RevisionView,
@@ -55,6 +62,7 @@ SUBJECT_KINDS: Final = (AGENT, AGENT_UPGRADE)
 
 _VIEWS: Final[Mapping[Kind, type[Child]]] = {
     CONTROLLER_REVISION: RevisionView,
+    JOB: JobView,
     POD: PodView,
     REPLICA_SET: ReplicaSetView,
     SERVICE: ServiceView,
@@ -131,6 +139,7 @@ class Store:
         self._tombstones = Tombstones()
         self.routes = Routes(wake)
         self.gateways = Gateways(wake)
+        self.jobs_wanted = asyncio.Event()
 
     # Reading
 
@@ -295,6 +304,8 @@ class Store:
         if kind is AGENT:
             traffic = cast("Agent", after).spec.traffic if after else None
             self.routes.use(key, traffic)
+        if after is not None and tries(after):
+            self.jobs_wanted.set()
         if after is not None and mirrors(after):
             self.gateways.use(_agent_of(key, after))
         elif kind is AGENT and after is None:

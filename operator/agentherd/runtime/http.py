@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, ROUTE_KINDS
+from agentherd.domain.kinds import AGENT, CHILD_KINDS, JOB, ROUTE_KINDS
 from agentherd.engine.leadership import DURATION, Elector
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.store import SUBJECT_KINDS, Store
@@ -91,7 +91,7 @@ def _measure(health: Health, metrics: Metrics) -> None:
     metrics.agents.clear()
     if health.store is None:
         return
-    for kind in (*SUBJECT_KINDS, *CHILD_KINDS, *ROUTE_KINDS):
+    for kind in (*SUBJECT_KINDS, *CHILD_KINDS, JOB, *ROUTE_KINDS):
         metrics.objects.labels(kind=kind.name).set(health.store.count(kind))
     for record in health.store.subjects(AGENT).values():
         phase = record.subject.status.phase
