@@ -67,6 +67,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [configmaps, serviceaccounts, services]
   verbs: [create, delete, get, list, patch, watch]
+# Jobs that try a new version; read from the first Agent or upgrade on that has one.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create, delete, get, list, patch, watch]
 # Routes of Agents with a Gateway. Of those that people made, only weights are written.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [grpcroutes, httproutes]

@@ -15,12 +15,14 @@ from agentherd.domain.kinds import (
     CONFIG_MAP,
     CONTROLLER_REVISION,
     DISRUPTION_BUDGET,
+    JOB,
     POD,
     REPLICA_SET,
     SERVICE,
     SERVICE_ACCOUNT,
     Key,
 )
+from agentherd.domain.metrics import Measured
 from agentherd.domain.observation import (
     AgentObservation,
     Dependency,
@@ -30,7 +32,7 @@ from agentherd.domain.observation import (
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.strategy import DEFAULTS, Defaults
-from agentherd.domain.views import PodView, ReplicaSetView, RevisionView
+from agentherd.domain.views import JobView, PodView, ReplicaSetView, RevisionView
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.store import Store
 
@@ -50,20 +52,30 @@ class Readings(Protocol):
         ...
 
 
+class Answers(Protocol):
+    """Where the latest answers of other sources are."""
+
+    def measurements(self, key: Key) -> Mapping[str, Measured]:
+        """What was answered for an Agent, by the names of metrics."""
+        ...
+
+
 def agent_observer(
     store: Store,
     mounts: MountFailures,
     readings: Readings,
     *,
+    answers: Answers | None = None,
     routes_known: Callable[[], bool] = lambda: True,
+    jobs_known: Callable[[], bool] = lambda: True,
     approvals_checked: Callable[[Key], bool | None] = lambda _agent: None,
     defaults: Defaults = DEFAULTS,
 ) -> ObserveAgent:
     """A function that observes Agents in `store`; it returns None for one of which nothing is left.
 
-    `routes_known` tells whether the API server has been asked for routes, `approvals_checked`
-    whether it refuses forged approvals, and `defaults` what holds for strategies that leave
-    something open.
+    `routes_known` and `jobs_known` tell whether the API server has been asked for these,
+    `approvals_checked` whether it refuses forged approvals, and `defaults` what holds for
+    strategies that leave something open. `answers` are those of other sources than pods.
     """
 
     def observe(key: Key, failures: Mapping[Ref, Failure]) -> Seen | None:
@@ -88,8 +100,11 @@ def agent_observer(
             gateways=store.gateways.seen,
             readings=readings.readings(key),
             checks=readings.checks(key),
+            measurements=answers.measurements(key) if answers is not None else {},
             config_maps=store.children(key, CONFIG_MAP),
             disruption_budgets=store.children(key, DISRUPTION_BUDGET),
+            jobs=cast("Mapping[str, JobView]", store.children(key, JOB)),
+            jobs_known=jobs_known(),
             pods=_pods(store, mounts, key),
             replica_sets=cast("Mapping[str, ReplicaSetView]", store.children(key, REPLICA_SET)),
             revisions=cast("Mapping[str, RevisionView]", store.children(key, CONTROLLER_REVISION)),

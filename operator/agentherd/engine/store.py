@@ -253,6 +253,8 @@ class Store:
                 self.drop(kind, key, version)
         for child in listed.values():
             self._put_view(kind, child, own=False)
+        if kind is JOB:
+            self._wake_tried()
 
     def _put_view(self, kind: Kind, child: Child, *, own: bool) -> None:
         key = Key(child.namespace, child.name)
@@ -310,6 +312,13 @@ class Store:
             self.gateways.use(_agent_of(key, after))
         elif kind is AGENT and after is None:
             self.gateways.forget(key)
+
+    def _wake_tried(self) -> None:
+        """It is known now which Jobs there are: those that have none wait for that."""
+        for kind in SUBJECT_KINDS:
+            for key, record in self._subjects[kind].items():
+                if tries(record.subject):
+                    self._wake(_agent_of(key, record.subject))
 
     def _wake_dependents(self, kind: Kind, key: Key) -> None:
         for dependent in self._dependents.get((kind, key), ()):

@@ -18,6 +18,7 @@ from agentherd.api.resources import RESOURCES
 from agentherd.api.strategy import MAX_STEPS, SURGE_PATTERN
 from agentherd.domain.errors import Unauthorized
 from agentherd.domain.kinds import Key
+from agentherd.domain.reach import Reach
 from agentherd.domain.strategy import DEFAULTS, Defaults
 from agentherd.runtime import logs
 from agentherd.runtime.settings import Settings, own_namespace
@@ -109,6 +110,14 @@ def main() -> None:
     type=click.IntRange(0, 20),
     help="How many former revisions may be gone back to without steps, likewise.",
 )
+@click.option(
+    "--metric-host",
+    "metric_hosts",
+    multiple=True,
+    envvar="AGENTHERD_METRIC_HOST",
+    help="Host that the metrics of an analysis may be asked of, such as *.monitoring.svc; may be "
+    "repeated. Without it all may but those of the machine itself.",
+)
 @click.option("--log-format", default="text", type=click.Choice(logs.FORMATS))
 @click.option(
     "--log-level",
@@ -122,6 +131,7 @@ def run(
     lease_namespace: str | None,
     lease_name: str,
     workers: int,
+    metric_hosts: tuple[str, ...],
     log_format: str,
     log_level: str,
     **upgrades: Any,
@@ -138,6 +148,7 @@ def run(
         lease=Key(lease_namespace or own_namespace(), lease_name),
         workers=workers,
         upgrades=Defaults(**upgrades),
+        sources=Reach(hosts=metric_hosts),
     )
     try:
         asyncio.run(process.run(settings))

@@ -21,6 +21,7 @@ from agentherd.domain.kinds import (
     AGENT,
     CHILD_KINDS,
     GATEWAY_KINDS,
+    JOB,
     KUBELET_EVENT,
     POD,
     ROUTE_KINDS,
@@ -35,6 +36,8 @@ from agentherd.engine.reconciler import Reconciler
 from agentherd.engine.recorder import Recorder
 from agentherd.engine.reflector import Reflector
 from agentherd.engine.scraper import Scraper
+from agentherd.engine.sources.inquiries import Inquiries
+from agentherd.engine.sources.web import over_the_web
 from agentherd.engine.store import Store
 from agentherd.runtime import frame
 from agentherd.runtime.connection import connect
@@ -82,11 +85,20 @@ async def _lead(
     store = Store(wake=lambda key: reconciler.queue.add(key))
     mounts = MountFailures(wake=lambda pod: store.wake_owner(POD, pod))
     approvals = Approvals(cluster, wake=lambda key: reconciler.queue.add(key))
+    inquiries = Inquiries(
+        wake=lambda key: reconciler.queue.add(key),
+        clock=clock,
+        connect=lambda: over_the_web(settings.sources),
+    )
     scraper = Scraper(wake=lambda key: reconciler.queue.add(key), clock=clock)
     routes = [
         reflector
         for namespace in settings.namespaces or (None,)
         for reflector in _route_reflectors(cluster, store, metrics, namespace)
+    ]
+    jobs = [
+        Reflector(JOB, cluster=cluster, sink=store, metrics=metrics, namespace=namespace)
+        for namespace in settings.namespaces or (None,)
     ]
     reconciler: Reconciler[Seen] = Reconciler(
         AGENT,
@@ -94,7 +106,9 @@ async def _lead(
             store,
             mounts,
             scraper,
+            answers=inquiries,
             routes_known=lambda: all(r.synced.is_set() for r in routes),
+            jobs_known=lambda: all(r.synced.is_set() for r in jobs),
             approvals_checked=approvals.checked,
             defaults=settings.upgrades,
         ),
@@ -108,6 +122,7 @@ async def _lead(
         measurements=scraper,
         metrics=metrics,
         clock=clock,
+        sources=inquiries,
     )
     metrics.queue_depth.set_function(lambda: len(reconciler.queue))
     sweeper = frame.Sweeper(cluster=cluster, store=store, namespaces=settings.namespaces)
@@ -126,7 +141,10 @@ async def _lead(
                 group.create_task(_when(store.routes.wanted, reflector), name="watch routes")
             for reflector in _gateway_reflectors(cluster, store, metrics):
                 group.create_task(_when(store.gateways.wanted, reflector), name="watch gateways")
+            for reflector in jobs:
+                group.create_task(_when(store.jobs_wanted, reflector), name="watch jobs")
             group.create_task(sweeper.run(), name="sweeper")
+            group.create_task(inquiries.run(), name="inquiries")
             group.create_task(scraper.run(), name="scraper")
             group.create_task(approvals.run(), name="approvals")
             for reflector in reflectors:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agentherd.domain.kinds import Key
+from agentherd.domain.reach import Reach
 from agentherd.domain.strategy import DEFAULTS, Defaults
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -16,7 +17,10 @@ _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/nam
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of one process; `namespaces` empty means the whole cluster."""
+    """Settings of one process; `namespaces` empty means the whole cluster.
+
+    `sources` are whom the metrics of an analysis may be asked of.
+    """
 
     namespaces: tuple[str, ...] = ()
     http_host: str = "0.0.0.0"  # noqa: S104  (the kubelet and Prometheus come from outside)
@@ -24,6 +28,7 @@ class Settings:
     lease: Key
     workers: int = 32
     upgrades: Defaults = DEFAULTS
+    sources: Reach = field(default_factory=Reach)
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}_{os.getpid()}")
 
 

@@ -16,6 +16,7 @@ from agentherd.domain.kinds import (
     EVENT,
     GATEWAY_KINDS,
     GROUP,
+    JOB,
     KUBELET_EVENT,
     POD,
     REPLICA_SET,
@@ -66,6 +67,11 @@ def test_routes_are_made_followed_and_removed(kind: Kind) -> None:
     assert granted(kind) == {"create", "delete", "get", "list", "patch", "watch"}
 
 
+def test_jobs_are_made_followed_and_removed() -> None:
+    """They have names that people use as well."""
+    assert granted(JOB) == {"create", "delete", "get", "list", "patch", "watch"}
+
+
 @pytest.mark.parametrize("kind", GATEWAY_KINDS, ids=lambda kind: kind.plural)
 def test_gateways_are_only_followed(kind: Kind) -> None:
     """They belong to whoever runs the cluster."""
@@ -91,7 +97,7 @@ def test_a_status_is_only_patched(kind: Kind) -> None:
 def test_no_other_kind_is_granted() -> None:
     """A permission that nothing uses is only of use to somebody else."""
     kinds = {*CHILD_KINDS, *ROUTE_KINDS, *GATEWAY_KINDS}
-    kinds |= {AGENT, AGENT_UPGRADE, EVENT, KUBELET_EVENT}
+    kinds |= {AGENT, AGENT_UPGRADE, EVENT, JOB, KUBELET_EVENT}
 
     objects = {resource for resource in GRANTED if "/" not in resource[1]}
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_network
 
 import pytest
 from aiohttp import web as server
 from aiohttp.test_utils import TestServer
 
 from agentherd.api import HTTPRequest, PrometheusQuery
+from agentherd.domain.reach import Reach
 from agentherd.engine.sources import http, prometheus
-from agentherd.engine.sources.web import BODY_LIMIT, NoAnswer, Reach, web
+from agentherd.engine.sources.web import BODY_LIMIT, NoAnswer, over_the_web
 
 ANYWHERE = Reach(refused=())
 
@@ -33,7 +33,7 @@ def asked(
     async def ask() -> float | str:
         app = server.Application()
         app.router.add_route("*", "/{path:.*}", handler)
-        async with TestServer(app) as live, web(reach, timeout=timeout) as session:
+        async with TestServer(app) as live, over_the_web(reach, timeout=timeout) as session:
             try:
                 if pointer is None:
                     address = str(live.make_url("/prefix")).rstrip("/")
@@ -176,7 +176,7 @@ def test_a_source_that_takes_too_long_is_left() -> None:
 )
 def test_who_is_not_there_does_not_answer(url: str, why: str) -> None:
     async def ask() -> None:
-        async with web(ANYWHERE) as session:
+        async with over_the_web(ANYWHERE) as session:
             await http.ask(session, HTTPRequest(url=url))
 
     with pytest.raises(NoAnswer, match=why):
@@ -255,38 +255,12 @@ def test_a_query_is_asked_below_the_path_of_its_address() -> None:
 # Who is not asked
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "127.0.0.1",
-        "169.254.169.254",
-        "0.0.0.0",  # noqa: S104  (an address to refuse)
-        "100.100.100.200",
-        "::1",
-        "::",
-        "fe80::1",
-        "fe80::1%eth0",
-        "::ffff:127.0.0.1",
-        "::ffff:169.254.169.254",
-        "fd00:ec2::254",
-        "239.1.1.1",
-    ],
-)
-def test_addresses_that_are_nobodys_source_are_refused(address: str) -> None:
-    assert Reach().refuses(address)
-
-
-@pytest.mark.parametrize("address", ["10.96.0.10", "172.18.0.5", "8.8.8.8", "fd00:10:96::a"])
-def test_addresses_in_and_around_a_cluster_are_not(address: str) -> None:
-    assert not Reach().refuses(address)
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "[::1]", "[::ffff:7f00:1]"])
 def test_no_name_leads_to_a_refused_address(host: str) -> None:
     """What counts is the address that would be dialled."""
 
     async def ask() -> None:
-        async with web(Reach()) as session:
+        async with over_the_web(Reach()) as session:
             await http.ask(session, HTTPRequest(url=f"http://{host}:8080/"))
 
     with pytest.raises(NoAnswer, match=r"the operator does not ask (127|::|0)"):
@@ -294,10 +268,8 @@ def test_no_name_leads_to_a_refused_address(host: str) -> None:
 
 
 def test_only_hosts_that_are_listed_are_asked() -> None:
-    some = Reach(hosts=("*.monitoring.svc", "judge"), refused=(ip_network("10.0.0.0/8"),))
+    some = Reach(hosts=("*.monitoring.svc",), refused=())
 
-    assert all(map(some.allows, ("prometheus.monitoring.svc", "JUDGE", "judge.")))
-    assert not any(map(some.allows, ("prometheus.monitoring.svc.evil", "judge.evil", "")))
     assert asked(saying('{"score": 1}'), reach=some) == (
         "host 127.0.0.1 is not one the operator may ask"
     )

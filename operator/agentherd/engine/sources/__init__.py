@@ -4,8 +4,3 @@ A source turns a question into a number or into `NoAnswer`, which says why there
 them ask through one `Web`, which is where it is decided whom to ask at all and for how long: the
 questions are written by whoever may write an Agent, and the answers by whoever they have named.
 """
-
-from agentherd.engine.sources.inquiries import Inquiries
-from agentherd.engine.sources.web import Reach
-
-__all__ = ["Inquiries", "Reach"]

@@ -22,7 +22,7 @@ from agentherd.api import PrometheusQuery
 from agentherd.domain.kinds import Key
 from agentherd.domain.metrics import Measured, Question
 from agentherd.engine.sources import http, prometheus
-from agentherd.engine.sources.web import NoAnswer, Reach, Web, web
+from agentherd.engine.sources.web import NoAnswer, Web
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Inquiries:
         *,
         wake: Callable[[Key], None],
         clock: Callable[[], datetime],
-        connect: Connect = lambda: web(Reach()),
+        connect: Connect,
     ) -> None:
         self._wake = wake
         self._clock = clock

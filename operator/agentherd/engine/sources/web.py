@@ -15,62 +15,22 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final, Protocol
 
 import aiohttp
 from yarl import URL
 
 from agentherd import __version__
+from agentherd.domain.reach import Reach
 
 TIMEOUT: Final = 10.0
 """Seconds until an answer has to be there as a whole."""
 
 BODY_LIMIT: Final = 256 * 2**10
 
-NOT_FOR_US: Final = tuple(
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8",
-        "127.0.0.0/8",
-        "169.254.0.0/16",  # where clouds tell their machines about themselves, with credentials
-        "100.100.100.200/32",  # the same, of one of them
-        "224.0.0.0/4",
-        "::/128",
-        "::1/128",
-        "fd00:ec2::254/128",  # the same, of another
-        "fe80::/10",
-        "ff00::/8",
-    )
-)
-
 
 class NoAnswer(Exception):
     """There is no number; the text says why, for people."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """Who may be asked: hosts by patterns such as `*.monitoring.svc`, all where there is none.
-
-    `refused` are networks in which nobody is, whatever the name.
-    """
-
-    hosts: tuple[str, ...] = ()
-    refused: tuple[IPv4Network | IPv6Network, ...] = NOT_FOR_US
-
-    def allows(self, host: str) -> bool:
-        """Whether the host of a URL may be asked."""
-        name = host.lower().rstrip(".")
-        return not self.hosts or any(fnmatchcase(name, each.lower()) for each in self.hosts)
-
-    def refuses(self, address: str) -> bool:
-        """Whether an address that is about to be dialled is out of bounds."""
-        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-        if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
-        return any(found in network for network in self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +55,7 @@ class Web(Protocol):
 
 
 @asynccontextmanager
-async def web(reach: Reach, *, timeout: float = TIMEOUT) -> AsyncIterator[Web]:  # noqa: ASYNC109
+async def over_the_web(reach: Reach, *, timeout: float = TIMEOUT) -> AsyncIterator[Web]:  # noqa: ASYNC109
     """A session that reaches whom it may, for `timeout` seconds each time."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
