@@ -109,11 +109,26 @@ def test_people_may_do_with_each_of_our_objects_what_they_may_do_in_a_namespace(
     resource: Resource,
 ) -> None:
     """A new resource that only administrators can see would be of no use."""
-    view, edit = yaml.safe_load_all((BASE / "agent-roles.yaml").read_text(encoding="utf-8"))
+    view, edit, _ = yaml.safe_load_all((BASE / "agent-roles.yaml").read_text(encoding="utf-8"))
 
     (seen,) = view["rules"]
     assert {resource.plural, f"{resource.plural}/status"} <= set(seen["resources"])
     assert resource.plural in edit["rules"][0]["resources"]
+
+
+def test_nobody_may_approve_who_was_not_made_an_approver() -> None:
+    """Not who edits or administers a namespace, and least of all the operator."""
+    roles = list(yaml.safe_load_all((BASE / "agent-roles.yaml").read_text(encoding="utf-8")))
+
+    may = [
+        role
+        for role in [*roles, ROLE]
+        if any("agentupgrades/approval" in rule["resources"] for rule in role["rules"])
+    ]
+
+    assert [role["metadata"]["name"] for role in may] == ["agentherd-agents-approve"]
+    labels = may[0]["metadata"]["labels"]
+    assert not [label for label in labels if "aggregate-to" in label]
 
 
 def test_nothing_opens_the_cluster() -> None:
