@@ -27,6 +27,7 @@ from agentherd.api import (
 from agentherd.domain.approval import Standing, automation_of, standing
 from agentherd.domain.errors import InvalidTemplate
 from agentherd.domain.gateways import mirror_fault
+from agentherd.domain.judgement import analysis_of
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, lost_revision, revision_of
@@ -219,7 +220,8 @@ def strategy_of(seen: AgentObservation, upgrade: AgentUpgrade) -> EffectiveStrat
         progress_deadline_seconds=spec.progress_deadline_seconds,
     )
     automation = automation_of(spec.upgrade_policy, upgrade.spec.approval)
-    return found.model_copy(update={"automation": automation})
+    analysis = analysis_of(seen, upgrade)
+    return found.model_copy(update={"automation": automation, "analysis": analysis})
 
 
 def is_direct(seen: AgentObservation, strategy: EffectiveStrategy, goal: Revision) -> bool:

@@ -17,6 +17,7 @@ from agentherd.domain.faults import Fault
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
 from agentherd.domain.strategy import Course, CourseStep, canary_size
+from agentherd.domain.verdict import NOTHING, Judgement
 
 OPERATOR: Final = "agentherd"
 
@@ -29,7 +30,7 @@ class Facts:
     `promoted` says that the new version is the Agent's stable one, `restored` that the old one is.
     `shifted` says that routes and Services send nothing to the new version. `obstacle` is why they
     do not do as they are told. `returnable` says that the old version is still kept. `approval` is
-    None where nothing needs any.
+    None where nothing needs any. `judgement` is what the analysis asks for.
     """
 
     spec: AgentUpgradeSpec
@@ -49,6 +50,7 @@ class Facts:
     writer: str
     now: datetime
     approval: Standing | None = None
+    judgement: Judgement = NOTHING
 
     @property
     def step(self) -> CourseStep | None:
@@ -70,6 +72,13 @@ class Facts:
         if promote is None:
             return 0
         return len(self.course.steps) if promote.full else promote.step or 0
+
+    @property
+    def awaited(self) -> str:
+        """What has to be found out before a promotion, unless a person does without."""
+        promote, steps = self.spec.promote, len(self.course.steps)
+        skips = promote is not None and (promote.full or 0 < steps <= (promote.step or 0))
+        return "" if skips else self.judgement.awaited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from agentherd.domain.approval import Standing, approval_ahead
 from agentherd.domain.attempt import is_outdated, lasting_pods, past_crash, stale_pods
 from agentherd.domain.change import Choice, is_direct, is_running, strategy_of
 from agentherd.domain.faults import Fault, check_fault
+from agentherd.domain.judgement import carried_on, judgement_of
 from agentherd.domain.kinds import revision_name
 from agentherd.domain.moves import Facts, Move
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
@@ -33,6 +34,7 @@ from agentherd.domain.rollout import is_complete
 from agentherd.domain.strategy import Course, course
 from agentherd.domain.upgrade import advance, begin
 from agentherd.domain.upgrade_phases import MOVING
+from agentherd.domain.verdict import Judgement
 from agentherd.domain.views import ReplicaSetView
 from agentherd.domain.way_back import PATIENCE
 
@@ -99,12 +101,17 @@ def run(
     strategy = None if begins else status.strategy
     if strategy is None:
         strategy = strategy_of(seen, upgrade)
+    if begins and is_direct(seen, strategy, choice.goal):
+        # What has proved itself is judged no more than it takes steps.
+        strategy = strategy.model_copy(update={"analysis": None})
     way = _course(seen, governing, strategy, choice.goal)
+    analysis, judgement = judgement_of(seen, governing, way, now=now)
     facts = _facts(
         seen,
         governing,
         way,
         approval=approval_ahead(governing),
+        judgement=judgement,
         goal=choice.goal,
         obstacle=obstacle,
         shifted=shifted,
@@ -129,11 +136,13 @@ def run(
     if serving != stable:
         # Nobody tells us what we have just written ourselves, and it is what the next move is for.
         move = replace(move, wake_at=now)
+    after = status.model_copy(update={"analysis": analysis, "phase": move.phase, **move.changes})
+    judged = carried_on(seen, governing, way, after, now=now)
     return Run(
         governing=governing,
         course=way,
         move=move,
-        status=status.model_copy(update={"phase": move.phase, **move.changes}),
+        status=after.model_copy(update={"analysis": judged}),
         serving=serving,
         new=choice.goal,
         old=old,
@@ -160,7 +169,8 @@ def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | 
     if status.phase is UpgradePhase.PROMOTING and status.to_revision and not goes_back:
         ready = is_complete(sets.get(status.to_revision), facts.wanted) and facts.wanted
         sound = facts.fault is None and facts.refusal is None and not facts.spec.paused
-        if ready and sound and facts.obstacle is None:
+        proved = facts.judgement.trigger is None and not facts.awaited
+        if ready and sound and proved and facts.obstacle is None:
             return status.to_revision
     if status.phase is UpgradePhase.ROLLING_BACK and stable == status.to_revision:
         before = status.from_revision
@@ -192,6 +202,7 @@ def _facts(
     way: Course,
     *,
     approval: Standing | None,
+    judgement: Judgement,
     goal: Revision,
     obstacle: Fault | None,
     shifted: bool,
@@ -221,6 +232,7 @@ def _facts(
         writer=governing.writer,
         now=now,
         approval=approval,
+        judgement=judgement,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from agentherd.api import EffectiveStrategy, UpgradePhase
 from agentherd.domain.moves import Facts, Move, Rule
 from agentherd.domain.reasons import Reason
-from agentherd.domain.waiting import holding, paused, resumed, stopped, unapproved
+from agentherd.domain.waiting import holding, inconclusive, paused, resumed, stopped, unapproved
 from agentherd.domain.way_back import (
     asked_back,
     ended,
@@ -26,6 +26,7 @@ from agentherd.domain.way_back import (
     refused,
     rolling_back,
     taken_over,
+    worse,
 )
 from agentherd.domain.way_on import (
     gathering,
@@ -79,6 +80,7 @@ def begin(
             "started_at": facts.now,
             "finished_at": None,
             "rollback": None,
+            "analysis": None,
         },
         wake_at=facts.now,
     )
@@ -90,6 +92,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ended,
     failing,
     refused,
+    worse,
     taken_over,
     late,
     stopped,
@@ -102,6 +105,7 @@ RULES: Final[tuple[Rule, ...]] = (
     settling,
     weighing,
     holding,
+    inconclusive,
     unapproved,
     next_step,
 )

@@ -7,7 +7,7 @@ attempt that is asked for in vain is taken note of, so that it does not begin by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -15,22 +15,26 @@ from agentherd.api import (
     AgentUpgrade,
     AgentUpgradeSpec,
     AgentUpgradeStatus,
+    AnalysisStatus,
     ConditionStatus,
     Control,
     PhaseChange,
     UpgradePhase,
+    Verdict,
 )
 from agentherd.api.upgrade import MAX_CONTROLS, MAX_UPGRADE_HISTORY
 from agentherd.domain.approval import UNAPPROVED, Standing, approval_ahead, approval_of
 from agentherd.domain.change import Objection, is_asked_in_vain, is_running
 from agentherd.domain.conditions import Said, dated
 from agentherd.domain.faults import Fault
+from agentherd.domain.judgement import settings_of
 from agentherd.domain.kinds import AGENT_UPGRADE
 from agentherd.domain.moves import OPERATOR, Move
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import Identity, WriteStatus
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrade_phases import ENDED, MOVING
+from agentherd.domain.verdict import reason_of
 
 UPGRADE_CONDITIONS: Final = frozenset(
     {
@@ -38,6 +42,7 @@ UPGRADE_CONDITIONS: Final = frozenset(
         "Progressing",
         "TrafficApplied",
         "Approved",
+        "Analyzed",
         "Succeeded",
         "Ready",
         "Reconciling",
@@ -153,6 +158,7 @@ def _finished(
     if approval is not None:
         status = status.model_copy(update={"approval": approval.record(before.approval, now)})
         said = (*said, *_approved(approval))
+    said = (*said, *_analyzed(status))
     kept = {c.type: c for c in before.conditions}
     told = {name for name, *_ in said}
     lasting = ("Validated", "TrafficApplied", *(() if approval else ("Approved",)))
@@ -183,6 +189,22 @@ def _approved(approval: Standing) -> Iterator[Said]:
     held: ConditionStatus = "Unknown" if approval.reason is Reason.APPROVAL_UNCHECKED else "False"
     verdict = "True" if approval.given else held
     yield ("Approved", verdict, approval.reason, approval.message)
+
+
+def _analyzed(status: AgentUpgradeStatus) -> Iterator[Said]:
+    """Whether the new version is as good as the stable one, once there is anything to say."""
+    analysis, settings = status.analysis, settings_of(status)
+    if analysis is None or settings is None:
+        return
+    verdict = _VERDICTS[analysis.verdict]
+    yield ("Analyzed", verdict, reason_of(analysis, settings), analysis.message)
+
+
+_VERDICTS: Final[Mapping[Verdict, ConditionStatus]] = {
+    Verdict.PASS: "True",
+    Verdict.FAIL: "False",
+    Verdict.INCONCLUSIVE: "Unknown",
+}
 
 
 def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
@@ -298,5 +320,14 @@ def _essence(status: AgentUpgradeStatus) -> tuple[object, ...]:
         status.finished_at,
         status.preview,
         len(status.controls),
+        _measured(status.analysis),
         tuple((c.type, c.status, c.reason) for c in status.conditions),
     )
+
+
+def _measured(analysis: AnalysisStatus | None) -> tuple[object, ...]:
+    """What has been taken into account: that has to be written before more of it is."""
+    if analysis is None:
+        return ()
+    latest = (each.measurements[-1].at for each in analysis.metrics if each.measurements)
+    return (analysis.since, analysis.looked_at, *latest)

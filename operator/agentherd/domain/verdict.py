@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from agentherd.api import Analysis, AnalysisStatus, Feedback, Score, Side, Verdict
+from agentherd.api import Analysis, AnalysisStatus, Feedback, OnInconclusive, Score, Side, Verdict
 from agentherd.api.markers import Clip
 from agentherd.domain.analysis import tells_errors, tells_latency
 from agentherd.domain.evidence import error_strength, latency_strength
@@ -41,11 +41,13 @@ class Judgement:
     """What follows, and the sentence that says why.
 
     `trigger` is why the upgrade is rolled back. `missing` is what has to be seen before the present
-    step is left, `awaited` which testers have to succeed before a promotion; "" for nothing.
+    step is left, unless it `proceeds` without, and `awaited` which testers have to succeed before a
+    promotion; "" for nothing.
     """
 
     trigger: Reason | None = None
     missing: str = ""
+    proceeds: bool = False
     awaited: str = ""
     message: str = ""
 
@@ -66,8 +68,8 @@ def judged(
     found = _found(status, settings, feedback, situation)
     verdict, lead = Verdict.PASS, _NO_WORSE
     if said.trigger is not None:
-        verdict, lead = Verdict.FAIL, _LEADS[said.trigger]
-    elif untold := said.missing or said.awaited or _unseen(status):
+        verdict, lead = Verdict.FAIL, LEADS[said.trigger]
+    elif untold := said.missing or said.awaited or _unseen(status, earnest, situation):
         verdict, lead = Verdict.INCONCLUSIVE, untold
     counted = _scored(status, settings, feedback)
     details = "; ".join(_details(status, earnest, feedback, counted, situation))
@@ -108,6 +110,7 @@ def _found(
     if counted.total and reached:  # a threshold of 0 takes nothing back that nobody complains of
         return Judgement(trigger=_worst(strengths))
     return Judgement(
+        proceeds=settings.on_inconclusive is OnInconclusive.PROCEED,
         missing="; ".join(_missing(status, settings, situation, strengths, counted)),
         awaited=told(status.metrics, awaited(status.metrics, settings.metrics)),
     )
@@ -155,7 +158,7 @@ def _missing(
     if WORST in strengths.values():
         threshold = round(WORST * settings.rollback_threshold)
         yield (
-            f"{_LEADS[_worst(strengths)]}, but its score of {counted.total} is below the "
+            f"{LEADS[_worst(strengths)]}, but its score of {counted.total} is below the "
             f"{threshold} that a rollback takes"
         )
 
@@ -189,22 +192,31 @@ _SENTENCE: Final = Clip(512)
 
 _NO_WORSE: Final = "the new version is no worse"
 
-_LEADS: Final[Mapping[Reason, str]] = {
+LEADS: Final[Mapping[Reason, str]] = {
     Reason.ERROR_RATE: "the new version fails more often",
     Reason.PERFORMANCE_IMPACT: "the new version is slower",
     Reason.TEST_FAILED: "a tester has found the new version bad",
     Reason.METRIC_FAILED: "a metric has found the new version bad",
     Reason.FEEDBACK: "feedback speaks against the new version",
 }
+"""What is said of a version that is given up, by why it is."""
 
 
-def _unseen(status: AnalysisStatus) -> str:
+def _unseen(status: AnalysisStatus, settings: Analysis, situation: Situation) -> str:
     """Why nothing can be said, though nothing is waited for; "" where something can."""
-    if any(metric.measurements for metric in status.metrics):
-        return ""
+    if not situation.compared:
+        measured = any(metric.measurements for metric in status.metrics)
+        return "" if measured else "nothing has been measured yet"
     if not status.canary.requests:
         return "nothing has been compared yet"
-    return "" if status.stable.requests else "the stable version has had nothing to compare with"
+    if not status.stable.requests:
+        return "the stable version has had no requests to compare with"
+    if not situation.weight and status.canary.requests < settings.minimum_requests:
+        return (
+            f"the new version has answered {status.canary.requests:,} requests, fewer than the "
+            f"{settings.minimum_requests:,} that a verdict needs"
+        )
+    return ""
 
 
 def _details(

@@ -81,6 +81,19 @@ def holding(facts: Facts) -> Move | None:
     )
 
 
+def inconclusive(facts: Facts) -> Move | None:
+    """Too little was seen to leave the step, or to promote after the last one."""
+    status, judgement = facts.status, facts.judgement
+    if facts.step is None or status.step <= facts.released:
+        return None
+    missing = "" if judgement.proceeds else judgement.missing
+    awaited = facts.awaited if status.step >= len(facts.course.steps) else ""
+    if not missing and not awaited:
+        return None
+    message = f"{position(facts)}: {'; '.join(filter(None, (missing, awaited)))}"
+    return stay(facts, Reason.INCONCLUSIVE, message, phase=UpgradePhase.PAUSED)
+
+
 def unapproved(facts: Facts) -> Move | None:
     """What comes next is for a person to approve; leave to go on does not take the place of that.
 

@@ -107,6 +107,13 @@ def refused(facts: Facts) -> Move | None:
     return go_back(facts, Reason.REFUSED, facts.refusal.message, by=OPERATOR)
 
 
+def worse(facts: Facts) -> Move | None:
+    """The analysis has found the new version worse than the stable one."""
+    if facts.judgement.trigger is None:
+        return None
+    return go_back(facts, facts.judgement.trigger, facts.judgement.message, by=OPERATOR)
+
+
 def taken_over(facts: Facts) -> Move | None:
     """The new version is the stable one: what is done can be neither late nor paused."""
     if not facts.promoted:

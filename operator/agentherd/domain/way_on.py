@@ -46,6 +46,8 @@ def promoting(facts: Facts) -> Move | None:
     if facts.step is not None and facts.status.phase is not UpgradePhase.PROMOTING:
         return None
     share = f"{facts.canary} of {facts.wanted} pods of the new version available"
+    if facts.canary >= facts.wanted and facts.awaited:
+        share += f"; {facts.awaited}"
     return waiting_for(facts, Reason.PROMOTING, share, phase=UpgradePhase.PROMOTING)
 
 
@@ -115,11 +117,13 @@ def next_step(facts: Facts) -> Move:
     status = facts.status
     skips = facts.spec.promote is not None and facts.spec.promote.full
     last = skips or status.step >= len(facts.course.steps)
+    missing = facts.judgement.missing
+    though = f", though {missing}" if missing and facts.step is not None else ""
     number = status.step if last else status.step + 1
     return Move(
         phase=UpgradePhase.PROMOTING if last else UpgradePhase.PROGRESSING,
         reason=Reason.PROMOTING if last else Reason.WAITING_FOR_PODS,
-        message="all steps are done" if last else f"step {number} of {status.steps}",
+        message=("all steps are done" if last else f"step {number} of {status.steps}") + though,
         changes={
             "step": number,
             "ready_since": None,

@@ -20,6 +20,7 @@ from click import Option
 from agentherd.api import Agent, AgentUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.strategy import Defaults
+from agentherd.domain.verdict import LEADS
 from agentherd.domain.way_back import TRIGGERS
 from agentherd.runtime.cli import run
 
@@ -136,7 +137,8 @@ def test_the_concepts_name_each_trigger_of_a_rollback() -> None:
     page = (DOCS / "concepts.md").read_text(encoding="utf-8")
     table = page.split("The new version is given up when", 1)[1].split("\n\n", 2)[1]
 
-    named = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", table, re.MULTILINE)
+    named = set(re.findall(r"\w+", " ".join(rows)))
 
     others = {Reason.REFUSED, Reason.PROGRESS_DEADLINE, Reason.REQUESTED}
-    assert named == {reason.value for reason in {*TRIGGERS.values(), *others}}
+    assert named == {reason.value for reason in {*TRIGGERS.values(), *others, *LEADS}}

@@ -19,6 +19,7 @@ from agentherd.domain.moves import Facts, Move, Rule
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrade import RULES, advance
+from agentherd.domain.verdict import Judgement
 from agentherd.domain.way_back import TRIGGERS
 
 CRASH = Fault(Reason.CRASHING, "it crashed")
@@ -56,6 +57,7 @@ def test_the_order_of_the_rules_is_the_specification() -> None:
         "ended",
         "failing",
         "refused",
+        "worse",
         "taken_over",
         "late",
         "stopped",
@@ -68,6 +70,7 @@ def test_the_order_of_the_rules_is_the_specification() -> None:
         "settling",
         "weighing",
         "holding",
+        "inconclusive",
         "unapproved",
         "next_step",
     ]
@@ -296,6 +299,28 @@ def test_what_is_not_held_up_is_never_late(fields: dict[str, Any]) -> None:
     assert move.phase is not UpgradePhase.ROLLING_BACK
 
 
+WORSE = Judgement(trigger=Reason.ERROR_RATE, message="the new version fails more often")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"spec": upgrade_spec(paused=True)},
+        {"spec": upgrade_spec(promote={"full": True})},
+        {"status": {"phase": UpgradePhase.PROMOTING, "step": 3}},
+    ],
+    ids=["at a step", "paused", "promoted by a person", "in its promotion"],
+)
+def test_a_version_that_is_worse_is_given_up(fields: dict[str, Any]) -> None:
+    """Whatever else is wanted; the sentence of the verdict is the reason."""
+    move = advance(at(judgement=WORSE, **fields))
+
+    assert says(move) == (UpgradePhase.ROLLING_BACK, Reason.ERROR_RATE)
+    assert move.changes["rollback"].reason == "the new version fails more often"
+    assert move.changes["weight"] == 0
+
+
 # Staying
 
 
@@ -475,6 +500,53 @@ def test_next_step_comes_after_this_one(step: int, phase: str, number: int) -> N
     assert move.changes["ready_since"] is None
 
 
+UNSEEN = Judgement(missing="the new version has answered 3 of the 20 requests")
+UNTESTED = Judgement(awaited="smoke: not measured yet")
+
+
+@pytest.mark.parametrize(
+    ("judgement", "step", "promote", "waits"),
+    [
+        (UNSEEN, 1, {}, True),
+        (UNSEEN, 3, {}, True),
+        (UNSEEN, 1, {"step": 1}, False),
+        (UNSEEN, 2, {"step": 1}, True),
+        (UNSEEN, 1, {"full": True}, False),
+        (replace(UNSEEN, proceeds=True), 1, {}, False),
+        (UNTESTED, 2, {}, False),
+        (UNTESTED, 3, {}, True),
+        (replace(UNTESTED, proceeds=True), 3, {}, True),
+        (UNTESTED, 3, {"step": 3}, False),
+    ],
+)
+def test_inconclusive_it_stays_and_says_what_is_missing(
+    judgement: Judgement, step: int, promote: dict[str, Any], waits: bool
+) -> None:
+    """Until a person lets it go on, or the analysis is content with that; testers are not."""
+    held = waiting(step=step, weight=(5, 25, 50)[step - 1]) | {"canary": 2}
+
+    move = advance(at(judgement=judgement, spec=upgrade_spec(promote=promote), **held))
+
+    assert (says(move) == (UpgradePhase.PAUSED, Reason.INCONCLUSIVE)) == waits
+    assert not waits or judgement.missing + judgement.awaited in move.message
+
+
+def test_what_goes_on_although_too_little_was_seen_says_so() -> None:
+    """The history has it."""
+    judgement = replace(UNSEEN, proceeds=True)
+
+    move = advance(at(judgement=judgement, **waiting() | {"canary": 2}))
+
+    assert move.message == f"step 2 of 3, though {UNSEEN.missing}"
+
+
+def test_promoting_says_which_tester_is_waited_for() -> None:
+    """Though all pods are there."""
+    move = advance(at(judgement=UNTESTED, status=PROMOTING, canary=2))
+
+    assert move.message.endswith("; smoke: not measured yet")
+
+
 def approval(*, free: int | None, given: bool = False) -> Standing:
     """How it stands with an approval that has to be there after `free` steps."""
     reason = Reason.APPROVED if given else Reason.APPROVAL_REQUIRED
@@ -533,7 +605,8 @@ NEIGHBOURS: dict[tuple[Rule, Rule], Facts] = {
     (upgrade.asked_back, upgrade.ended): at(status={"phase": UpgradePhase.SUCCEEDED}, spec=ASKED),
     (upgrade.ended, upgrade.failing): at(status={"phase": UpgradePhase.SUCCEEDED}, fault=CRASH),
     (upgrade.failing, upgrade.refused): at(fault=CRASH, refusal=NO),
-    (upgrade.refused, upgrade.taken_over): at(refusal=NO, promoted=True),
+    (upgrade.refused, upgrade.worse): at(refusal=NO, judgement=WORSE),
+    (upgrade.worse, upgrade.taken_over): at(judgement=WORSE, promoted=True),
     (upgrade.taken_over, upgrade.late): at(promoted=True, now=DEADLINE),
     (upgrade.late, upgrade.promoting): at(status=PROMOTING, now=DEADLINE),
     (upgrade.late, upgrade.gathering): at(now=DEADLINE),
@@ -549,7 +622,8 @@ NEIGHBOURS: dict[tuple[Rule, Rule], Facts] = {
     (upgrade.obstructed, upgrade.settling): at(canary=1, obstacle=NO_ROUTE),
     (upgrade.settling, upgrade.weighing): at(canary=1),
     (upgrade.weighing, upgrade.holding): step_one(status={"ready_since": None}, course=THIRTY),
-    (upgrade.holding, upgrade.unapproved): step_one(course=THIRTY, approval=UNAPPROVED),
+    (upgrade.holding, upgrade.inconclusive): step_one(course=THIRTY, judgement=UNSEEN),
+    (upgrade.inconclusive, upgrade.unapproved): step_one(judgement=UNSEEN, approval=UNAPPROVED),
     (upgrade.unapproved, upgrade.next_step): step_one(approval=UNAPPROVED),
 }
 """Facts to which two rules have something to say, the one that decides first."""

@@ -1,0 +1,135 @@
+"""How the version that an upgrade leads to is judged: by what of it, from when on, up to when.
+
+The analysis is that of one attempt. It begins when there is something to judge, which for errors
+and latency is the first request, and stays as it is once the attempt has ended. What was decided
+stands in the same status as what it was decided by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from agentherd.api import (
+    AgentUpgrade,
+    AgentUpgradeStatus,
+    Analysis,
+    AnalysisStatus,
+    StrategyType,
+    Verdict,
+)
+from agentherd.domain.analysis import CountedPod, looked
+from agentherd.domain.metrics import judged as measured
+from agentherd.domain.observation import AgentObservation, SeenUpgrade
+from agentherd.domain.strategy import Course
+from agentherd.domain.testers import answers
+from agentherd.domain.upgrade_phases import MOVING
+from agentherd.domain.verdict import NOTHING, Judgement, Situation, judged
+from agentherd.domain.views import PodView
+
+
+def analysis_of(seen: AgentObservation, upgrade: AgentUpgrade) -> Analysis | None:
+    """How an upgrade is judged if it begins now: as it says, or the Agent, or by what pods tell."""
+    spec = seen.agent.spec
+    policy = spec.upgrade_policy.analysis if spec.upgrade_policy is not None else None
+    default = Analysis() if spec.metrics is not None else None
+    return upgrade.spec.analysis or policy or default
+
+
+def judgement_of(
+    seen: AgentObservation, governing: SeenUpgrade, course: Course, *, now: datetime
+) -> tuple[AnalysisStatus | None, Judgement]:
+    """The state of the analysis after a look at what is seen now, and what follows from it."""
+    upgrade = governing.upgrade
+    status = upgrade.status
+    settings = settings_of(status)
+    if settings is None or not _is_under_way(seen, status):
+        return status.analysis, NOTHING
+    analysis = status.analysis
+    if analysis is None:
+        if not settings.metrics and not upgrade.spec.feedback:
+            return None, NOTHING
+        analysis = AnalysisStatus(verdict=Verdict.INCONCLUSIVE)
+    analysis = looked(
+        analysis,
+        settings,
+        canary=[_counted(seen, pod) for pod in seen.pods_of(status.to_revision or "")],
+        stable=[_counted(seen, pod) for pod in seen.pods_of(status.from_revision or "")],
+        weight=status.weight,
+        now=now,
+    )
+    known = measured(analysis.metrics, settings.metrics, answers(seen, upgrade))
+    analysis = analysis.model_copy(update={"metrics": known})
+    return judged(analysis, settings, upgrade.spec.feedback, _situation(seen, status, course))
+
+
+def carried_on(
+    seen: AgentObservation,
+    governing: SeenUpgrade,
+    course: Course,
+    after: AgentUpgradeStatus,
+    *,
+    now: datetime,
+) -> AnalysisStatus | None:
+    """The analysis beside the status `after` a move: what a step has seen is of that step."""
+    settings, analysis = settings_of(after), after.analysis
+    if settings is None or not _is_under_way(seen, after):
+        return analysis
+    if analysis is None:
+        if not _has_requests(seen, after, course):
+            return None
+        analysis = AnalysisStatus(verdict=Verdict.INCONCLUSIVE)
+    if analysis.since is None and _has_requests(seen, after, course):
+        analysis = analysis.model_copy(update={"since": now})
+    if after.weight_since is None:
+        analysis = analysis.model_copy(update={"step_requests": 0})
+    feedback = governing.upgrade.spec.feedback
+    return judged(analysis, settings, feedback, _situation(seen, after, course))[0]
+
+
+def settings_of(status: AgentUpgradeStatus) -> Analysis | None:
+    """How the attempt is judged, as it was settled when it began."""
+    return status.strategy.analysis if status.strategy is not None else None
+
+
+def _is_under_way(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:
+    """Whether the new version may be sent requests and the old one is still the stable one."""
+    return status.phase in MOVING and seen.agent.status.stable_revision == status.from_revision
+
+
+def _has_requests(seen: AgentObservation, status: AgentUpgradeStatus, course: Course) -> bool:
+    """Whether both versions are sent requests; without steps, as soon as both have pods."""
+    if status.steps or course.type is not StrategyType.ROLLING_UPDATE:
+        return status.weight > 0
+    return any(view.available for view in seen.sets() if view.revision == status.to_revision)
+
+
+def _situation(seen: AgentObservation, status: AgentUpgradeStatus, course: Course) -> Situation:
+    at_a_step = 0 < status.step <= len(course.steps)
+    unread = (
+        *_unread("new", seen, status.to_revision),
+        *_unread("stable", seen, status.from_revision),
+    )
+    return Situation(
+        compared=seen.agent.spec.metrics is not None,
+        step=status.step,
+        weight=course.steps[status.step - 1].weight if at_a_step else 0,
+        unread="; ".join(unread),
+    )
+
+
+def _unread(version: str, seen: AgentObservation, revision: str | None) -> Iterator[str]:
+    """In words, how many of the pods that should tell what they do are not read."""
+    pods: Sequence[PodView] = [
+        pod for pod in seen.pods_of(revision or "") if pod.ready and not pod.deleting
+    ]
+    silent = sum(_counted(seen, pod).totals is None for pod in pods)
+    if silent:
+        yield (
+            f"the metrics of {silent} of {len(pods)} pods of the {version} version cannot be read"
+        )
+
+
+def _counted(seen: AgentObservation, pod: PodView) -> CountedPod:
+    reading = seen.readings.get(pod.uid)
+    return CountedPod(uid=pod.uid, totals=reading.totals if reading is not None else None)
