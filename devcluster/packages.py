@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from devcluster.command import run
-from devcluster.errors import NothingPossible
+from devcluster.errors import CommandFailed, NothingPossible
+from devcluster.layout import CACHE
 from devcluster.progress import Progress
 
 RUN_CLUSTER = {
@@ -48,3 +51,35 @@ def ensure(needed: Mapping[str, str], progress: Progress) -> None:
         run(["apt-get", "update", "--quiet"])
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         run(["apt-get", "install", "--yes", "--no-install-recommends", *packages], env=quiet)
+
+
+def unpacked(package: str, progress: Progress) -> Path:
+    """The files of a package below a directory of the cache; nothing is installed or started."""
+    target = CACHE / "debian" / package
+    if target.exists():
+        return target
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise NothingPossible(f"install {package} with the package manager here")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        progress.step(f"fetching {package}"),
+        TemporaryDirectory(dir=target.parent, prefix=f"{package}.") as place,
+    ):
+        partial = Path(place) / "files"
+        try:
+            run(["apt-get", "download", "--quiet", package], cwd=Path(place))
+        except CommandFailed:
+            # The list of packages is old, or there is none.
+            run(["apt-get", "update", "--quiet"])
+            run(["apt-get", "download", "--quiet", package], cwd=Path(place))
+        (archive,) = Path(place).glob("*.deb")
+        run(["dpkg-deb", "--extract", archive, partial])
+        with suppress(FileExistsError):  # somebody else was here first
+            partial.rename(target)
+    return target
+
+
+def prometheus(progress: Progress) -> Path:
+    """A Prometheus server, for tests that ask one."""
+    installed = shutil.which("prometheus")
+    return Path(installed or unpacked("prometheus", progress) / "usr" / "bin" / "prometheus")

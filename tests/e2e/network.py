@@ -40,15 +40,15 @@ class Network:
             1, thread_name_prefix="network", initializer=_move, initargs=(namespace,)
         )
 
-    def listen(self, port: int = 0) -> socket.socket:
-        """A listening socket on the loopback inside; without `port`, on a free one.
+    def listen(self, port: int = 0, *, address: str = LOOPBACK) -> socket.socket:
+        """A listening socket inside, on the loopback unless told; without `port`, on a free one.
 
         Raises OSError when the port is taken.
         """
         listening = self._socket()
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((LOOPBACK, port))
+            listening.bind((address, port))
             listening.listen()
         except OSError:
             listening.close()
@@ -65,6 +65,15 @@ class Network:
             connection.close()
             raise
         return connection
+
+    def address(self, *, towards: str) -> str:
+        """The address inside from which a pod's address is reached, and by which pods reach us."""
+        # Nothing is sent: connecting only chooses the way.
+        made = self._inside.submit(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        with made.result() as way:
+            way.connect((towards, 9))
+            name: tuple[str, int] = way.getsockname()
+            return name[0]
 
     def free_port(self) -> int:
         """A port of the loopback inside that nobody has now.
