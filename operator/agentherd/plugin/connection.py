@@ -72,7 +72,7 @@ class Connection:
         settings = client.Configuration()
         try:
             config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=place.kubeconfig,
+                config_file=place.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION,
                 context=self.context,
                 client_configuration=settings,
             )
@@ -163,8 +163,17 @@ class Connection:
 
     def _send(self, method: str, path: str, **options: Any) -> Object:
         with self._open(method, path, timeout=self._timeout, **options) as response:
-            answer: Object = json.loads(response.read())
+            try:
+                answer: Object = json.loads(response.read())
+            except ValueError as error:
+                raise self._no_api() from error
             return answer
+
+    def _no_api(self) -> Problem:
+        return Problem(
+            f"{self._host} is no API server: look at the cluster of context {self.context} in your "
+            "kubeconfig, and at proxies between you and it"
+        )
 
     @contextmanager
     def _open(
@@ -191,6 +200,8 @@ class Connection:
                 *request, _request_timeout=(min(10, timeout), timeout)
             ).response
             try:
+                if 300 <= response.status < 400:
+                    raise self._no_api()
                 if response.status >= 400:
                     self._refuse(response.status, response.read().decode(errors="replace"), kind)
                 yield response

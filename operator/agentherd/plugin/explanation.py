@@ -20,7 +20,7 @@ from agentherd.plugin.overview import upgrade_block, upgrade_data
 from agentherd.plugin.terminal import coloured, grid
 from agentherd.plugin.words import clock, condition, duration, has_ended, number
 
-BAR: Final = 20
+BAR: Final = 10
 MEASUREMENTS: Final = 5
 """How many of the last measurements of each metric are shown."""
 
@@ -81,7 +81,7 @@ def _judged(upgrade: AgentUpgrade) -> Iterator[RenderableType]:
         return
     yield Text(
         f"Errors may be {settings.error_margin:g} times as frequent as in the old version, "
-        f"requests {settings.performance_impact:.0%} slower. Each step needs "
+        f"requests {100 * settings.performance_impact:g} % slower. Each step needs "
         f"{settings.minimum_requests} requests; the first {settings.warm_up_seconds} s do not "
         f"count. Looked at every {settings.interval_seconds} s"
         + (", without consequences (dryRun)." if settings.dry_run else ".")
@@ -112,7 +112,7 @@ def _evidence(upgrade: AgentUpgrade) -> Iterator[RenderableType]:
     ):
         table.add_row(name, _bar(strength), _share(strength))
     yield table
-    yield Text("A test whose bar is full has failed: the new version is worse.", "dim")
+    yield Text("At 100 % a test has failed: the new version is worse.", "dim")
     score = analysis.score
     weight = settings.feedback_weight
     yield Text(
@@ -168,7 +168,6 @@ def _rollback(upgrade: AgentUpgrade) -> Iterator[RenderableType]:
     record = upgrade.status.rollback
     if record is None:
         return
-    yield Text(f"{record.trigger}: {record.reason}")
     end = "not finished yet"
     if record.duration_seconds is not None:
         end = f"all requests back after {duration(record.duration_seconds)}"
@@ -179,7 +178,7 @@ def _approval(upgrade: AgentUpgrade) -> Iterator[RenderableType]:
     record, approved = upgrade.status.approval, condition(upgrade, "Approved")
     if record is not None:
         yield Text(f"approved by {record.by} at {clock(record.at)}, revision {record.revision}")
-    elif approved is not None:
+    if approved is not None:
         yield Text(f"{approved.reason}: {approved.message}")
 
 
@@ -216,4 +215,4 @@ def _bar(strength: int) -> Text:
 
 
 def _share(strength: int) -> str:
-    return f"{strength / 10:.1f} % of the way to a verdict"
+    return f"{strength / 10:.1f} %"

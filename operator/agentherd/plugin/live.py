@@ -46,7 +46,9 @@ class Watched:
     trouble: str = ""
     _agents: list[Agent] | None = None
     _upgrades: list[AgentUpgrade] | None = None
-    _told: set[object] = field(default_factory=set)
+    _told: dict[str, set[PhaseChange]] = field(default_factory=dict)
+    _verdict_told: object = None
+    _trouble_told: str = ""
 
     def take(self, sight: Sight) -> None:
         """Look at something new."""
@@ -57,6 +59,10 @@ class Watched:
             self._agents = [read(Agent, raw) for raw in sight.objects]
         elif sight.kind is AGENT_UPGRADE:
             self._upgrades = [read(AgentUpgrade, raw) for raw in sight.objects]
+
+    def show(self, agents: list[Agent], upgrades: list[AgentUpgrade]) -> None:
+        """Look at both kinds at once."""
+        self._agents, self._upgrades = agents, upgrades
 
     @property
     def present(self) -> AgentUpgrade | None:
@@ -117,37 +123,29 @@ class Watched:
         present = self.present
         if present is not None:
             name = present.metadata.name
-            first = not any(key[0] == name for key in self._told if isinstance(key, tuple))
-            history = present.status.history
-            for entry in history:
-                key = (name, entry.at, entry.phase, entry.reason, entry.message)
-                if key not in self._told and (not first or entry is history[-1]):
+            begun = name in self._told
+            told = self._told.setdefault(name, set())
+            for entry in present.status.history if begun else present.status.history[-1:]:
+                if entry not in told:
                     yield Text(f"{name}  ").append_text(_line(entry))
-                self._told.add(key)
+            told.update(present.status.history)
             yield from self._verdict(present)
-        if self.trouble and self.trouble not in self._told:
+        if self.trouble and self.trouble != self._trouble_told:
             yield Text(self.trouble)
-        self._told.discard(self._last_trouble)
-        self._last_trouble = self.trouble
-        if self.trouble:
-            self._told.add(self.trouble)
-
-    _last_trouble: str = ""
+        self._trouble_told = self.trouble
 
     def _verdict(self, present: AgentUpgrade) -> Iterator[Text]:
         analysis = present.status.analysis
         if analysis is None:
             return
         key = (present.metadata.name, present.status.attempt, analysis.verdict)
-        if key != self._last_verdict:
-            self._last_verdict = key
+        if key != self._verdict_told:
             at = f"{clock(analysis.looked_at)}  " if analysis.looked_at else ""
             told = f": {analysis.message}" if analysis.message else ""
             yield Text.assemble(
                 f"{present.metadata.name}  {at}verdict ", coloured(analysis.verdict), told
             )
-
-    _last_verdict: object = None
+        self._verdict_told = key
 
     @property
     def _agent(self) -> Agent | None:

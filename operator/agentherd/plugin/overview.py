@@ -214,24 +214,31 @@ def _lines(upgrade: AgentUpgrade, now: datetime) -> Iterator[Text]:
     if not has_ended(upgrade) and status.phase not in {None, UpgradePhase.PENDING}:
         where = f"step {status.step} of {status.steps}  " if status.steps else ""
         yield Text.assemble(where, weight_bar(upgrade))
+    yield from _reasons(upgrade)
+
+
+def _reasons(upgrade: AgentUpgrade) -> Iterator[Text]:
+    """Why it is where it is, in the words of the operator, each of them once."""
+    status = upgrade.status
+    said = condition(upgrade, "Progressing") or condition(upgrade, "Validated")
+    message = said.message if said else ""
     if status.rollback is not None:
         took = status.rollback.duration_seconds
         back = "" if took is None else f" (back after {duration(took)})"
         yield Text.assemble(
             (status.rollback.trigger, "bold red"), f": {status.rollback.reason}{back}"
         )
-    else:
-        said = condition(upgrade, "Progressing") or condition(upgrade, "Validated")
-        if said is not None:
-            yield Text.assemble((said.reason, "bold"), f": {said.message}" if said.message else "")
+    elif said is not None:
+        yield Text.assemble((said.reason, "bold"), f": {said.message}" if said.message else "")
     approved = condition(upgrade, "Approved")
-    if approved is not None and approved.status != "True":
+    if approved is not None and approved.status != "True" and approved.message != message:
         yield Text.assemble((approved.reason, "yellow"), f": {approved.message}")
 
 
 def _judgement(upgrade: AgentUpgrade, analysis: AnalysisStatus) -> Iterator[RenderableType]:
     verdict = Text.assemble(("verdict ", "dim"), coloured(analysis.verdict))
-    if analysis.message:
+    record = upgrade.status.rollback
+    if analysis.message and (record is None or record.reason != analysis.message):
         verdict.append(f": {analysis.message}")
     yield verdict
     if analysis.canary.requests or analysis.stable.requests:

@@ -74,7 +74,7 @@ def promote(upgrade: AgentUpgrade, *, step: int | None, full: bool) -> Steer:
             raise Problem(
                 f"{name} is at no step: say how far it may go with --step N, or --full for all"
             )
-    wanted = {"full": True} if full else {"step": step, "full": None}
+    wanted = {"full": True} if full else {"step": step}
     how_far = (
         "skips all steps that are left and takes over as soon as its pods are ready"
         if full

@@ -65,10 +65,10 @@ def show(renderable: RenderableType) -> None:
 
 def dump(data: Any, form: str) -> None:
     """Print data as JSON or YAML."""
-    if form == "json":
-        text = json.dumps(data, indent=2, ensure_ascii=False)
-    else:
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip("\n")
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    if form == "yaml":
+        # Of what JSON can say, so that both say the same.
+        text = yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True).rstrip("\n")
     console().out(text, highlight=False)
 
 
