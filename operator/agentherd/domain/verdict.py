@@ -21,6 +21,11 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.score import WORST, is_reached, score
 
 
+SUSPICIOUS: Final = 500
+"""Strength from which on a step is held, though nothing is proved. By Ville's inequality a good
+version gets as far with a probability of at most √α, and comes back as it answers more requests."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What the state of an analysis has to be enough for.
@@ -136,6 +141,10 @@ def _strengths(status: AnalysisStatus, settings: Analysis) -> Mapping[Reason, in
     }
 
 
+def _measured_strength(strengths: Mapping[Reason, int]) -> int:
+    return max(strengths[Reason.ERROR_RATE], strengths[Reason.PERFORMANCE_IMPACT])
+
+
 def _worst(strengths: Mapping[Reason, int]) -> Reason:
     proved = (reason for reason, strength in strengths.items() if strength == WORST)
     return next(proved, Reason.FEEDBACK)
@@ -155,6 +164,11 @@ def _missing(
         yield from _requests_missing(status, settings, situation)
     for name in inconclusive(status.metrics, settings.metrics):
         yield f"the metric {told(status.metrics, [name])}"
+    if SUSPICIOUS <= (evidence := _measured_strength(strengths)) < WORST:
+        yield (
+            "what was seen speaks against the new version, with "
+            f"{evidence // 10} % of the evidence that a rollback needs, so more has to be seen"
+        )
     if WORST in strengths.values():
         threshold = round(WORST * settings.rollback_threshold)
         yield (

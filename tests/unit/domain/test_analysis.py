@@ -82,13 +82,12 @@ def test_what_a_pod_did_before_the_first_look_does_not_count() -> None:
 
 
 def test_what_is_counted_is_what_the_evidence_is_made_of() -> None:
-    """Ten requests that all fail, beside ninety that do not."""
+    """Ten requests that all fail, beside ninety that do not, a few times."""
     status = looks(
-        ({"c": errors(0, 0)}, {"s": errors(0, 0)}),
-        ({"c": errors(10, 10)}, {"s": errors(90, 0)}),
+        *(({"c": errors(10 * n, 10 * n)}, {"s": errors(90 * n, 0)}) for n in range(6)),
     )
 
-    assert status.canary == Side(requests=10, errors=10)
+    assert status.canary == Side(requests=50, errors=50)
     assert error_strength(status.evidence) == 1000
 
 
@@ -213,8 +212,7 @@ def test_a_version_that_has_all_requests_waits_for_nobody() -> None:
 def test_requests_of_which_nobody_says_how_they_ended_prove_nothing() -> None:
     """The stable version would have no errors, and any of the new one would be too many."""
     status = looks(
-        ({"c": errors(0, 0)}, {"s": errors(0, None)}),
-        ({"c": errors(50, 50)}, {"s": errors(50, None)}),
+        *(({"c": errors(10 * n, 10 * n)}, {"s": errors(90 * n, None)}) for n in range(6)),
     )
 
     assert error_strength(status.evidence) == 0

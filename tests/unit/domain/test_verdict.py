@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -19,13 +20,30 @@ from agentherd.api import (
     Side,
     Verdict,
 )
-from agentherd.domain.evidence import RATIOS
+from agentherd.domain.evidence import error_strength, latency_strength, observe
 from agentherd.domain.reasons import Reason
 from agentherd.domain.verdict import Judgement, Situation, judged, reason_of
 
-CERTAIN = Evidence(errors=(10_000_000,) * len(RATIOS))
-SLOWER = Evidence(errors=(), latency_sum=20_000_000, latency_squares=4_000_000)
-"""Both beyond what a verdict needs."""
+
+def evidence(canary: Side, stable: Side, *, enough: Callable[[Evidence], bool]) -> Evidence:
+    """What has been found when both versions do this at each look, until it is enough."""
+    found = Evidence()
+    while not enough(found):
+        found = observe(found, canary, stable, error_margin=2, performance_impact=0.2)
+    return found
+
+
+CERTAIN = evidence(
+    Side(requests=20, errors=20), Side(requests=80), enough=lambda e: error_strength(e) == 1000
+)
+HALF = evidence(
+    Side(requests=10, errors=1), Side(requests=90), enough=lambda e: error_strength(e) > 580
+)
+SLOWER = evidence(
+    Side(requests=20, timed=20, microseconds=3_000_000),
+    Side(requests=80, timed=80, microseconds=8_000_000),
+    enough=lambda e: latency_strength(e) == 1000,
+)
 
 PODS = (PodCounters(uid="c", requests=1, errors=0, timed=1, microseconds=1),)
 ENOUGH: dict[str, Any] = {
@@ -124,9 +142,7 @@ def test_errors_take_back_what_everybody_praises() -> None:
 
 def test_bad_feedback_and_half_a_proof_together_take_it_back() -> None:
     """Neither alone would, so neither alone is named."""
-    half = Evidence(errors=(3_500_000,) * len(RATIOS))
-
-    status, judgement = found(state(evidence=half), ratings=(1,))
+    status, judgement = found(state(evidence=HALF), ratings=(1,))
 
     assert status.score.total >= 700
     assert judgement.trigger is Reason.FEEDBACK
@@ -155,6 +171,8 @@ def test_bad_feedback_and_half_a_proof_together_take_it_back() -> None:
         ({}, STEP, {"metrics": [{**QUALITY, "dryRun": True}]}, False),
         ({}, Situation(compared=False, step=1, weight=0), {"metrics": [QUALITY]}, False),
         ({"evidence": CERTAIN}, STEP, {"rollbackThreshold": 0.8}, True),
+        ({"evidence": HALF}, STEP, {}, True),
+        ({"evidence": HALF}, STEP, {"dryRun": True}, False),
     ],
 )
 def test_a_step_is_held_while_something_has_to_be_seen_yet(
