@@ -34,6 +34,7 @@ from agentherd.api.analysis import (
     Score,
     Side,
     TesterJob,
+    Timed,
 )
 from agentherd.api.enums import (
     Automation,
@@ -135,6 +136,7 @@ __all__ = [
     "TargetRef",
     "TesterJob",
     "Testers",
+    "Timed",
     "Traffic",
     "Transition",
     "UpgradePhase",

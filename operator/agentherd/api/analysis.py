@@ -32,7 +32,7 @@ MAX_METRICS: Final = 10
 MAX_MEASUREMENTS: Final = 10
 MAX_LOOKS: Final = 60
 MAX_COUNTED_PODS: Final = 200
-MAX_RATIOS: Final = 16
+MAX_BETS: Final = 16
 MAX_FEEDBACK: Final = 50
 
 _URL: Final = r"^https?://[^\s/@]+(/\S*)?$"
@@ -220,20 +220,38 @@ class Side(WireModel):
     """Sum of these durations, in microseconds."""
 
 
+class Timed(WireModel):
+    """Requests whose durations wait for more of them to be compared."""
+
+    requests: Annotated[Int64, Field(ge=0)] = 0
+    """How many of them there are."""
+
+    microseconds: Annotated[Int64, Field(ge=0)] = 0
+    """Sum of their durations, in microseconds."""
+
+
 class Evidence(WireModel):
-    """The state of the two sequential tests, in millionths of natural logarithms."""
+    """The state of the two sequential tests.
+
+    Each is a number of bets against the new version. What they are worth is kept in millionths of
+    natural logarithms: first what is saved for later, then the purse of each bet.
+    """
 
     errors: Annotated[
-        tuple[Int64, ...], Field(max_length=MAX_RATIOS, exclude_if=is_empty), ATOMIC
+        tuple[Int64, ...], Field(max_length=MAX_BETS, exclude_if=is_empty), ATOMIC
     ] = ()
-    """Evidence that the error rate is higher by each of the ratios that are tried. Empty: nothing
-    was compared yet."""
+    """Bets that it fails more often. Empty: nothing was compared yet."""
 
-    latency_sum: Int64 = 0
-    """Sum of the logarithms of how much slower than allowed the new version was at each look."""
+    latency: Annotated[
+        tuple[Int64, ...], Field(max_length=MAX_BETS, exclude_if=is_empty), ATOMIC
+    ] = ()
+    """Bets that it is slower. Empty: nothing was compared yet."""
 
-    latency_squares: Annotated[Int64, Field(ge=0)] = 0
-    """Sum of the squares of these logarithms."""
+    canary: Timed = Field(default_factory=Timed)
+    """What the new version has timed since latencies were last compared."""
+
+    stable: Timed = Field(default_factory=Timed)
+    """What the stable version has timed since latencies were last compared."""
 
 
 class Score(WireModel):

@@ -1,11 +1,15 @@
 """Two sequential tests of whether the new version is worse: by its errors, by its latency.
 
 Whoever looks at every scrape and stops when it looks bad must not use a test that is meant for one
-look. Each test here is a bet against the new version, whose winnings can be expected to grow only
-if it is worse; that they ever reach 1/α has a probability of at most α for one that is not, however
-often one looks (Ville 1939). docs/statistics.md derives both, and shows what they do.
+look. Each test here is a set of bets against the new version that are fair, or worse than fair, as
+long as it is no worse: that what they are worth ever reaches 1/α has then a probability of at most
+α, however often one looks (Ville 1939). docs/statistics.md derives them and shows what they do.
 
-Evidence is kept in whole millionths of natural logarithms, rounded down, so that a test that was
+A long good time must not ruin a bet, or it would be blind to what comes after; a single burst must
+not win it. So a part of each purse stays out of each look, savings put new money into the bets as
+time goes by, and what one look can win is bounded.
+
+Purses are kept in whole millionths of natural logarithms, rounded down, so that a test that was
 written down and read again goes on bit for bit, and rounding favours no rollback.
 """
 
@@ -15,19 +19,36 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from agentherd.api import Evidence, Side
+from agentherd.api import Evidence, Side, Timed
 
-ALPHA: Final = 0.01
-"""How many good versions may be rolled back, by both tests together."""
+ERROR_ALPHA: Final = 0.008
+LATENCY_ALPHA: Final = 0.002
+"""How many good versions either test may roll back: one in a hundred by both together."""
 
-RATIOS: Final = (1.5, 2, 3, 5, 8, 13, 20, 35, 60)
-"""By how much more often than allowed the new version may fail: what the error test tries."""
+RATIOS: Final = (1.5, 2.5, 6, 20)
+"""How many times the margin the error rate is that each bet on the errors does best at."""
 
-STAKES: Final = (0.5, 1, 2, 4, 8, 16, 32)
-"""How much the latency test bets on a look, for slowdowns from large and noisy to small."""
+STEEPNESSES: Final = (1, 3, 10, 30)
+"""How sharply each bet on the latency tells slower from faster; noise calls for a low one."""
+
+ENOUGH_TIMED: Final = 10
+"""Requests either version has timed before their means are compared: the mean of a few is mostly
+below the true one, so that whichever version has more of them would seem slow."""
+
+STAKED: Final = 0.95
+"""Part of a purse that is staked at each look."""
+
+SAVINGS: Final = 0.1
+"""Part of the money that is kept at first, and put into the bets later."""
+
+ERROR_SHARES: Final = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
+LATENCY_SHARES: Final = (1 / 4, 1 / 4, 1 / 4, 1 / 4)
+"""How money is divided among the bets."""
+
+CONTINUITY: Final = 0.25
+"""Errors added on both sides, so that a rate of some is not infinitely above one of none."""
 
 _MICRO: Final = 1_000_000
-_ENOUGH: Final = math.log(2 / ALPHA)
 
 
 def observe(
@@ -43,56 +64,102 @@ def observe(
     `canary` and `stable` are what both versions did since the look before. `error_margin` and
     `performance_impact` say what is allowed, as in `agentherd.api.Analysis`.
     """
-    errors = _errors(evidence.errors, canary, stable, error_margin)
-    slower = _log_of_slowdown(canary, stable, performance_impact)
-    return Evidence(
-        errors=errors,
-        latency_sum=evidence.latency_sum + _down(slower),
-        latency_squares=evidence.latency_squares - _down(-slower * slower),
-    )
+    errors, latency = evidence.errors, evidence.latency
+    if canary.requests and stable.requests and canary.errors + stable.errors:
+        ratios = [error_margin * ratio for ratio in RATIOS]
+        gains = [_gain_from_errors(canary, stable, ratio) for ratio in ratios]
+        errors = _after(errors, gains, ERROR_SHARES)
+    timed, timed_stable = _added(evidence.canary, canary), _added(evidence.stable, stable)
+    if min(timed.requests, timed_stable.requests) >= ENOUGH_TIMED:
+        if timed.microseconds and timed_stable.microseconds:
+            slower = _slower(timed, timed_stable) - math.log1p(performance_impact)
+            gains = [math.tanh(steepness * slower) for steepness in STEEPNESSES]
+            latency = _after(latency, gains, LATENCY_SHARES)
+        timed = timed_stable = Timed()
+    return Evidence(errors=errors, latency=latency, canary=timed, stable=timed_stable)
 
 
 def error_strength(evidence: Evidence) -> int:
     """How far the evidence of more errors is on its way to a verdict, from 0 to 1000: failed."""
-    return _strength(each / _MICRO for each in evidence.errors)
+    return _strength(evidence.errors, ERROR_ALPHA)
 
 
 def latency_strength(evidence: Evidence) -> int:
     """How far the evidence of a higher latency is on its way, from 0 to 1000: failed."""
-    total, squares = evidence.latency_sum / _MICRO, evidence.latency_squares / _MICRO
-    return _strength(stake * total - stake * stake * squares / 2 for stake in STAKES)
+    return _strength(evidence.latency, LATENCY_ALPHA)
 
 
-def _errors(before: Sequence[int], canary: Side, stable: Side, margin: float) -> tuple[int, ...]:
+def _gain_from_errors(canary: Side, stable: Side, ratio: float) -> float:
+    """What a bet on `ratio` times the error rate wins for each unit that is staked.
+
+    By counts it is fair if each error is as likely to be of the canary as each request is. By rates
+    it is fair if each rate is a common one times an exponential variable of its own, which makes
+    their quotient r log-logistic. The smaller gain is fair in either case, and below `ratio`.
+    """
     errors = canary.errors + stable.errors
-    if errors == 0 or canary.requests == 0 or stable.requests == 0:
-        return tuple(before)
-    part = margin * canary.requests / (margin * canary.requests + stable.requests)
-    return tuple(
-        log + _down(canary.errors * math.log(ratio) - errors * math.log(1 - part + ratio * part))
-        for log, ratio in zip(before or (0,) * len(RATIOS), RATIOS, strict=True)
+    part = canary.requests / (canary.requests + stable.requests)
+    by_counts = canary.errors * math.log(ratio) - errors * math.log1p((ratio - 1) * part)
+    rate = (canary.errors + CONTINUITY) / canary.requests
+    rate_of_stable = (stable.errors + CONTINUITY) / stable.requests
+    quotient = (rate + rate_of_stable) / (rate + ratio * rate_of_stable)
+    by_rates = math.log(ratio) + 2 * math.log(quotient)
+    return math.expm1(min(by_counts, by_rates))
+
+
+def _slower(canary: Timed, stable: Timed) -> float:
+    """Logarithm of how many times longer the requests to the canary took.
+
+    If stable has timed fewer requests its mean is the more likely to be too low; what it falls
+    short by in the second order is taken off (for a coefficient of variation of √2).
+    """
+    times = canary.microseconds / canary.requests * stable.requests / stable.microseconds
+    return math.log(times) - max(0, 1 / stable.requests - 1 / canary.requests)
+
+
+def _after(
+    purses: Sequence[int], gains: Sequence[float], shares: Sequence[float]
+) -> tuple[int, ...]:
+    """The savings and the purse of each bet after all were staked once more.
+
+    Half of the third power of the savings moves into the bets, so that these fall with the root of
+    the number of looks and there is something to bet with at any time.
+    """
+    first = _at_first(shares)
+    # What another version of the operator, or a hand, has left is not gone on with.
+    saved, *staked = purses if len(purses) == len(first) and purses[0] <= first[0] else first
+    moved = 3 * saved / _MICRO - math.log(2)
+    after = [
+        _log_of_sum([purse / _MICRO + math.log1p(STAKED * gain), moved + math.log(share)])
+        for purse, gain, share in zip(staked, gains, shares, strict=True)
+    ]
+    rest = saved + _down(math.log1p(-math.exp(2 * saved / _MICRO) / 2))
+    return (rest, *map(_down, after))
+
+
+def _at_first(shares: Sequence[float]) -> list[int]:
+    parts = [SAVINGS, *((1 - SAVINGS) * share for share in shares)]
+    return [_down(math.log(part)) for part in parts]
+
+
+def _added(waiting: Timed, new: Side) -> Timed:
+    return Timed(
+        requests=waiting.requests + new.timed,
+        microseconds=waiting.microseconds + new.microseconds,
     )
 
 
-def _log_of_slowdown(canary: Side, stable: Side, impact: float) -> float:
-    if not all((canary.timed, stable.timed, canary.microseconds, stable.microseconds)):
-        return 0.0
-    ratio = canary.microseconds / canary.timed / (stable.microseconds / stable.timed)
-    return math.log(ratio) - math.log1p(impact)
+def _strength(purses: Sequence[int], alpha: float) -> int:
+    if not purses:
+        return 0
+    part = _log_of_sum([purse / _MICRO for purse in purses]) / -math.log(alpha)
+    return min(max(math.floor(1000 * part), 0), 1000)
 
 
-def _strength(logs: Iterable[float]) -> int:
-    mean = _log_of_mean([*logs])
-    if mean >= _ENOUGH:
-        return 1000
-    return min(max(math.floor(1000 * mean / _ENOUGH), 0), 999)
-
-
-def _log_of_mean(logs: Sequence[float]) -> float:
-    if not logs:
-        return 0.0
-    most = max(logs)
-    return most + math.log(sum(math.exp(log - most) for log in logs) / len(logs))
+def _log_of_sum(logs: Iterable[float]) -> float:
+    """Logarithm of the sum of what these are the logarithms of."""
+    terms = [*logs]
+    most = max(terms)
+    return most + math.log(math.fsum(math.exp(term - most) for term in terms))
 
 
 def _down(nats: float) -> int:
