@@ -130,16 +130,16 @@ def judged(name: str = "hello-3", **status: Any) -> AgentUpgrade:
 def worse(name: str = "hello-3", **changes: Any) -> AgentUpgrade:
     """One that was rolled back because its errors are more."""
     message = (
-        "12.5 % of 240 requests failed in the new version, 0.5 % of 3000 in the stable one: that "
+        "31 % of 520 requests failed in the new version, 0.5 % of 3600 in the stable one: that "
         "is more than 2 times as many, with a certainty of 99 %"
     )
-    looks = [(5, (20, 0, 1_900_000))] * 10 + [(25, (40, 10, 3_700_000))] * 3
+    looks = [(5, (20, 0, 1_900_000))] * 10 + [(25, (40, 20, 3_700_000))] * 8
     record = {
         "trigger": "ErrorRate",
         "reason": message,
         "requestedBy": "agentherd",
-        "at": at(70),
-        "finishedAt": at(71),
+        "at": at(90),
+        "finishedAt": at(91),
         "durationSeconds": 1,
     }
     return upgrade(
@@ -147,7 +147,7 @@ def worse(name: str = "hello-3", **changes: Any) -> AgentUpgrade:
         **{
             "phase": "RolledBack",
             "weight": 0,
-            "finishedAt": at(71),
+            "finishedAt": at(91),
             "rollback": record,
             "analysis": analysis(
                 looks, verdict="Fail", message=message, score=(0, 1000, 700), metrics=True
@@ -156,8 +156,8 @@ def worse(name: str = "hello-3", **changes: Any) -> AgentUpgrade:
             "controls": [control("Paused", "kubectl", 62), control("Resumed", "kubectl", 66)],
             "history": [
                 entry("Progressing", "StepReached", "step 2 of 3: weight 25", 60),
-                entry("RollingBack", "ErrorRate", message, 70),
-                entry("RolledBack", "RolledBack", f"ErrorRate: {message}", 71),
+                entry("RollingBack", "ErrorRate", message, 90),
+                entry("RolledBack", "RolledBack", f"ErrorRate: {message}", 91),
             ],
             "conditions": [
                 condition("Progressing", "False", "RolledBack", f"ErrorRate: {message}"),
