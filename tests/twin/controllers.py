@@ -12,6 +12,7 @@ from agentherd.domain.kinds import (
     AGENT_UPGRADE,
     CHILD_KINDS,
     DELETION_COST_ANNOTATION,
+    JOB,
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
@@ -48,7 +49,7 @@ class Controllers:
         """What is owned by an object that does not exist any more: kind and metadata."""
         found = [
             (kind, raw["metadata"])
-            for kind in (AGENT, AGENT_UPGRADE, *CHILD_KINDS, *ROUTE_KINDS)
+            for kind in (AGENT, AGENT_UPGRADE, JOB, *CHILD_KINDS, *ROUTE_KINDS)
             for raw in self._twin.all(kind)
         ]
         alive = {metadata["uid"] for _, metadata in found}

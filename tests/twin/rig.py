@@ -8,7 +8,7 @@ what it reads from the twin and nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
@@ -24,6 +24,7 @@ from agentherd.domain.kinds import (
     AGENT,
     CHILD_KINDS,
     GATEWAY_KINDS,
+    JOB,
     KUBELET_EVENT,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -31,6 +32,7 @@ from agentherd.domain.kinds import (
     ROUTE_KINDS,
     Key,
 )
+from agentherd.domain.metrics import Measured, Question
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Plan
 from agentherd.domain.readings import Checks, Reading, Target
@@ -81,6 +83,34 @@ class Pods:
         return {uid: checks for uid, checks in self.checked.items() if uid in uids}
 
 
+class Sources:
+    """What sources of metrics answer: what a test has put here, by the names of metrics.
+
+    A text says why there is no number; a source of which nothing is known has not answered yet.
+    """
+
+    def __init__(self, wake: Callable[[Key], None]) -> None:
+        self.known: dict[str, float | str] = {}
+        self.asked: dict[Key, dict[Question, Measured | None]] = {}
+        self._wake = wake
+
+    def ask(self, key: Key, questions: Collection[Question]) -> None:
+        """Note what is asked; who asks something new is told of the answer."""
+        before = self.asked.get(key, {})
+        self.asked[key] = {each: before.get(each) for each in questions}
+        if self.asked[key].keys() - before.keys():
+            asyncio.get_running_loop().call_soon(self._wake, key)
+
+    def measurements(self, key: Key) -> Mapping[str, Measured]:
+        """The answers to what is asked, each with the time at which it was first to be had."""
+        asked = self.asked.get(key, {})
+        for question, answer in asked.items():
+            if answer is None and (known := self.known.get(question.metric)) is not None:
+                value, why = (None, known) if isinstance(known, str) else (known, "")
+                asked[question] = Measured(at=loop_clock(), value=value, message=why)
+        return {question.metric: answer for question, answer in asked.items() if answer}
+
+
 class Rig:
     """One process of the operator; needs a running loop, best one with fake time."""
 
@@ -96,8 +126,13 @@ class Rig:
         self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
         self.mounts = MountFailures(wake=lambda pod: self.store.wake_owner(POD, pod))
         self.pods = Pods()
+        self.sources = Sources(wake=lambda key: self.reconciler.queue.add(key))
         self.observe = agent_observer(
-            self.store, self.mounts, self.pods, approvals_checked=lambda _: twin.forgery is not None
+            self.store,
+            self.mounts,
+            self.pods,
+            answers=self.sources,
+            approvals_checked=lambda _: twin.forgery is not None,
         )
         recorder = Recorder(twin, identity="rig", clock=loop_clock)
         self.reconciler: Reconciler[Seen] = Reconciler(
@@ -108,6 +143,7 @@ class Rig:
             measurements=self.pods,
             metrics=metrics or shared_metrics(),
             clock=loop_clock,
+            sources=self.sources,
         )
         self._seen: int | None = None
 
@@ -117,7 +153,7 @@ class Rig:
         for kind in GATEWAY_KINDS:
             self.store.gateways.replace(kind, self.twin.all(kind), version, None)
         if self._seen is None:
-            for kind in CHILD_KINDS:
+            for kind in (*CHILD_KINDS, JOB):
                 mine = [raw for raw in self.twin.all(kind) if _ours(raw["metadata"])]
                 self.store.replace(kind, mine, version, None)
             for kind in ROUTE_KINDS:
@@ -170,7 +206,7 @@ class Rig:
         return decide(self.seen(name), loop_clock())
 
     def _follow(self, since: int) -> None:
-        for kind in CHILD_KINDS:
+        for kind in (*CHILD_KINDS, JOB):
             for event in self.twin.news(kind, since, selector=OURS):
                 if event.type == "DELETED":
                     self.store.drop(kind, *_gone(event))
