@@ -18,6 +18,7 @@ from rich.text import Text
 from agentherd.api import Agent, AgentUpgrade, UpgradePhase
 from agentherd.api.upgrade import PhaseChange
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE
+from agentherd.plugin.connection import Object
 from agentherd.plugin.following import Sight
 from agentherd.plugin.overview import agent_block, governing_of, upgrade_block
 from agentherd.plugin.targets import read
@@ -58,7 +59,9 @@ class Watched:
         if sight.kind is AGENT:
             self._agents = [read(Agent, raw) for raw in sight.objects]
         elif sight.kind is AGENT_UPGRADE:
-            self._upgrades = [read(AgentUpgrade, raw) for raw in sight.objects]
+            # A namespace may have many; those of other Agents are not worth being parsed.
+            own = (raw for raw in sight.objects if self._is_about(raw))
+            self._upgrades = [read(AgentUpgrade, raw) for raw in own]
 
     def show(self, agents: list[Agent], upgrades: list[AgentUpgrade]) -> None:
         """Look at both kinds at once."""
@@ -146,6 +149,9 @@ class Watched:
                 f"{present.metadata.name}  {at}verdict ", coloured(analysis.verdict), told
             )
         self._verdict_told = key
+
+    def _is_about(self, raw: Object) -> bool:
+        return self.agent in {None, raw.get("spec", {}).get("targetRef", {}).get("name")}
 
     @property
     def _agent(self) -> Agent | None:
