@@ -15,6 +15,7 @@ from typing import Final
 
 from tests.twin.cluster import Twin
 from tests.twin.controllers import Controllers
+from tests.twin.requests import Requests
 from tests.twin.samples import NOON
 
 from agentherd.cluster import WatchEvent
@@ -61,9 +62,11 @@ def shared_metrics() -> Metrics:
 
 
 class Pods:
-    """What is measured of pods: what a test has put here, by uid."""
+    """What is measured of pods: what a test has put here, by uid, or what `requests` make of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, twin: Twin) -> None:
+        self._twin = twin
+        self.requests: Requests | None = None
         self.known: dict[str, Reading] = {}
         self.checked: dict[str, Checks] = {}
         self.followed: dict[Key, tuple[Target, ...]] = {}
@@ -74,6 +77,8 @@ class Pods:
 
     def readings(self, key: Key) -> Mapping[str, Reading]:
         """What is known of the pods that are asked for."""
+        if self.requests is not None:
+            return self._counted(key, self.requests)
         uids = {target.uid for target in self.followed.get(key, ())}
         return {uid: reading for uid, reading in self.known.items() if uid in uids}
 
@@ -81,6 +86,27 @@ class Pods:
         """What is known of the health of the pods that are asked."""
         uids = {target.uid for target in self.followed.get(key, ()) if target.health}
         return {uid: checks for uid, checks in self.checked.items() if uid in uids}
+
+    def telling(self) -> list[Key]:
+        """The Agents that a round of looks at their pods wakes."""
+        if self.requests is None:
+            return []
+        return [key for key, each in self.followed.items() if any(t.counters for t in each)]
+
+    def _counted(self, key: Key, requests: Requests) -> Mapping[str, Reading]:
+        pods = {raw["metadata"]["uid"]: raw for raw in self._twin.all(POD)}
+        return {
+            target.uid: Reading(
+                recent=100,
+                in_flight=0,
+                at=loop_clock(),
+                seconds=10,
+                since_last=0,
+                totals=requests.totals(pods[target.uid]),
+            )
+            for target in self.followed.get(key, ())
+            if target.counters and target.uid in pods
+        }
 
 
 class Sources:
@@ -125,7 +151,7 @@ class Rig:
         self.controllers = controllers or Controllers(twin)
         self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
         self.mounts = MountFailures(wake=lambda pod: self.store.wake_owner(POD, pod))
-        self.pods = Pods()
+        self.pods = Pods(twin)
         self.sources = Sources(wake=lambda key: self.reconciler.queue.add(key))
         self.observe = agent_observer(
             self.store,
@@ -191,6 +217,8 @@ class Rig:
     async def _is_asked_for(self, *, within: float) -> bool:
         for _ in range(int(within)):
             await asyncio.sleep(1)
+            for key in self.pods.telling():
+                self.reconciler.queue.add(key)
             if len(self.reconciler.queue):
                 return True
         return False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from tests.twin import Controllers, Request, Rig, Twin, agent, raw_agent, raw_upgrade
 from tests.twin.lives import Chapter, Happening, chapters, state, tellings
+from tests.twin.requests import PER_SECOND, Requests
 
+from agentherd.api import AgentUpgrade, AnalysisStatus, Verdict
 from agentherd.domain.errors import Unreachable
 from agentherd.domain.kinds import (
     AGENT,
@@ -73,6 +77,21 @@ def mirrored(twin: Twin) -> None:
     twin.put(AGENT, raw_agent(replicas=2, upgradePolicy=policy, **OWN))
 
 
+JUDGED: dict[str, Any] = {
+    "canary": {"steps": [{"weight": 20, "pause": {"seconds": 30}}]},
+    "analysis": {"warmUpSeconds": 1, "minimumRequests": 50},
+} | QUICK
+
+
+def judged(*failing: str) -> tuple[Happening, ...]:
+    """A canary whose pods answer requests, which every other one of the failing images does not."""
+    requests = Requests(failing=frozenset(failing))
+    return (
+        created(upgradePolicy=JUDGED, **METRICS, **OWN),
+        replace(changed(image="agent:2"), requests=requests),
+    )
+
+
 HALFWAY = (created(upgradePolicy=HALF, **OWN), changed(image="agent:2"))
 
 LIVES: dict[str, tuple[Happening, ...]] = {
@@ -105,6 +124,8 @@ LIVES: dict[str, tuple[Happening, ...]] = {
         created(upgradePolicy={"type": "BlueGreen"} | QUICK, **METRICS),
         changed(image="agent:2"),
     ),
+    "judged good": judged(),
+    "judged bad": judged("agent:2"),
 }
 """Every kind of write occurs: create, promote, forget, scale, reload, stop, start, delete."""
 
@@ -117,6 +138,8 @@ ALIKE = {
     "superseded 2",
     "by hand 1",
     "drain 1",
+    "judged good 1",
+    "judged bad 1",
 }
 """Chapters in which the same is written as in one before."""
 
@@ -261,3 +284,37 @@ def test_a_rollback_without_a_route_switches_the_service_first() -> None:
     selector = (write.body or {})["spec"]["selector"]
     assert (write.verb, write.kind, write.key.name) == ("APPLY", SERVICE, "greeter")
     assert selector["agentherd.dev/revision"] == revision_of(agent().spec).hash
+
+
+def analysis(twin: Twin) -> AnalysisStatus:
+    """The analysis of the only upgrade."""
+    [raw] = twin.all(AGENT_UPGRADE)
+    found = AgentUpgrade.model_validate(raw).status.analysis
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "verdict"),
+    [("judged good 2", "Succeeded", Verdict.PASS), ("judged bad 2", "RolledBack", Verdict.FAIL)],
+)
+def test_what_is_judged_ends_as_it_has_to(name: str, phase: str, verdict: Verdict) -> None:
+    """These are two of the lives that are disturbed above."""
+    [chapter] = [each for each in CHAPTERS if each.name == name]
+    [raw] = chapter.end.all(AGENT_UPGRADE)
+
+    assert (raw["status"]["phase"], analysis(chapter.end).verdict) == (phase, verdict)
+
+
+def test_each_second_is_counted_once_whoever_dies_when() -> None:
+    """As every pod answers as many requests in each, between two looks it is so many."""
+    [chapter] = [each for each in CHAPTERS if each.name == "judged bad 2"]
+    ends = [(m.write, chapter.after_death(m)) for m in chapter.moments]
+
+    for write, end in [(0, chapter.end), *ends]:
+        looks = analysis(end).looks
+        seconds = [int((b.at - a.at).total_seconds()) for a, b in pairwise(looks)]
+
+        counted = [look.canary.requests for look in looks[1:]]
+        assert counted == [PER_SECOND * each for each in seconds], f"killed at write {write}"
+        assert analysis(end).canary.requests == sum(look.canary.requests for look in looks)
