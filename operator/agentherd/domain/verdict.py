@@ -20,7 +20,6 @@ from agentherd.domain.metrics import awaited, failed, inconclusive, told
 from agentherd.domain.reasons import Reason
 from agentherd.domain.score import WORST, is_reached, score
 
-
 SUSPICIOUS: Final = 500
 """Strength from which on a step is held, though nothing is proved. By Ville's inequality a good
 version gets as far with a probability of at most √α, and comes back as it answers more requests."""
