@@ -17,6 +17,7 @@ from typing import Any, Final
 from agentherd.api import (
     AgentSpec,
     AgentUpgrade,
+    Automation,
     Change,
     ConfigUpdate,
     EffectiveStrategy,
@@ -115,7 +116,7 @@ def choose(seen: AgentObservation) -> Choice:
     if changed and not (runs and _leads_to(governing, asked.hash)):
         # A spec set back to what serves needs no upgrade; whatever ran for another one ends.
         name = None
-        if asked.hash != stable and seen.wanted:
+        if asked.hash != stable and (seen.wanted or is_gated(agent.spec)):
             name = upgrade_name(seen, asked)
             make = name not in seen.upgrades
     elif governing is None or (not runs and not _is_waiting(governing.upgrade)):
@@ -301,6 +302,11 @@ def promoted(spec: AgentSpec, revision: Revision) -> dict[str, Any]:
         after["config"] = before["config"]
     patch: dict[str, Any] = difference(before, after)
     return patch
+
+
+def is_gated(spec: AgentSpec) -> bool:
+    """Whether changes need approval, as they then do of an Agent that is stopped meanwhile too."""
+    return automation_of(spec.upgrade_policy, None) is not Automation.AUTO
 
 
 def _is_waiting(upgrade: AgentUpgrade) -> bool:

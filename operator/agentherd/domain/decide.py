@@ -21,6 +21,7 @@ from agentherd.domain.belongings import agent_children, obsolete, reloaded_pods
 from agentherd.domain.change import (
     Choice,
     choose,
+    is_gated,
     revision_named,
     revision_or_lost,
 )
@@ -153,7 +154,7 @@ def _planned(
             asked=asked,
             complete=facts.complete and not waiting_for,
             wanted=seen.wanted,
-            upgraded=upgrade is not None,
+            upgraded=upgrade is not None or is_gated(agent.spec),
         ),
         upgrade=upgrade,
         undone=under_way is not None and under_way.status.phase is UpgradePhase.ROLLING_BACK,

@@ -156,6 +156,7 @@ def stable_by_itself(
 
     The first one is stable once it has proved itself, with all its pods. Later ones take its place
     only while no pods are wanted: nobody is served, so nothing has to be gone about with care.
+    Where changes need approval they are `upgraded` all the same.
     """
     if stable is None:
         return asked if complete and wanted else None
