@@ -34,6 +34,7 @@ PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "GRPCRoute": ("/apis/gateway.networking.k8s.io/v1", "grpcroutes"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
     "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
+    "Job": ("/apis/batch/v1", "jobs"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "Namespace": ("/api/v1", "namespaces"),
     "Node": ("/api/v1", "nodes"),
