@@ -64,6 +64,10 @@ What `health` says is asked by the operator too, while a version is new, and the
 before anybody else. So where a cause has to be seen from outside, the kubelet has to be the first.
 """
 
+UNJUDGED: Final[Object] = {"dryRun": True}
+"""What is seen of errors and latency is told and changes nothing: most tests are about other causes,
+and about steps that take as long as they say, with requests or without."""
+
 CANARY_ANNOTATION: Final = "agentherd.dev/canary"
 
 
@@ -83,6 +87,7 @@ def served(name: str, *, traffic: Object | None, **spec: Any) -> Object:
         "traffic": traffic,
         **spec,
     }
+    wanted["upgradePolicy"] = {"analysis": UNJUDGED, **wanted["upgradePolicy"]}
     return agent(name, **wanted)
 
 
