@@ -65,7 +65,7 @@ before anybody else. So where a cause has to be seen from outside, the kubelet h
 """
 
 UNJUDGED: Final[Object] = {"dryRun": True}
-"""What is seen of errors and latency is told and changes nothing: most tests are about other causes,
+"""What is seen of errors and latency is told and changes nothing: most tests are about other causes
 and about steps that take as long as they say, with requests or without."""
 
 CANARY_ANNOTATION: Final = "agentherd.dev/canary"
