@@ -49,17 +49,17 @@ class PrometheusQuery(WireModel):
     `http://prometheus.monitoring:9090`. Required."""
 
     query: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-    """Expression in PromQL that yields one number. `$(NAMESPACE)`, `$(AGENT)`,
-    `$(CANARY_REVISION)` and `$(STABLE_REVISION)` are replaced. Required."""
+    """Expression in PromQL that yields one number. The same words as in `http.url` are
+    replaced. Required."""
 
 
 class HTTPRequest(WireModel):
     """A URL that answers with JSON, in which one number is looked up."""
 
     url: Annotated[str, StringConstraints(min_length=8, max_length=1024, pattern=_URL)]
-    """URL that the operator asks with GET. `$(NAMESPACE)`, `$(AGENT)`, `$(CANARY_REVISION)`,
-    `$(STABLE_REVISION)` and `$(CANARY_SERVICE)`, the Service of the new version, are replaced.
-    Redirects are not followed. Required."""
+    """URL that the operator asks with GET. `$(NAMESPACE)`, `$(AGENT)`, `$(UPGRADE)`,
+    `$(CANARY_REVISION)`, `$(STABLE_REVISION)` and `$(CANARY_SERVICE)`, the Service of the new
+    version, are replaced. Redirects are not followed. Required."""
 
     pointer: Annotated[str, StringConstraints(max_length=512, pattern="^(/.*)?$")] = ""
     """Where the number is in the answer, as a JSON Pointer (RFC 6901), for example
@@ -123,7 +123,7 @@ class Metric(WireModel):
 
     failure_limit: Annotated[Int32, Field(ge=1, le=100)] = 3
     """Number of bad measurements in a row that roll the upgrade back. One that fails to be made
-    does not count. Defaults to 3."""
+    does not count, nor does a negative number where no bound is negative. Defaults to 3."""
 
     dry_run: bool = False
     """Whether to measure and tell without consequences. Absent or `false`: the metric counts."""
