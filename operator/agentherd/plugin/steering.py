@@ -133,9 +133,12 @@ def retry(upgrade: AgentUpgrade) -> Steer:
     said = f"Attempt {attempt + 1} of {name} begins."
     if spec.feedback:
         said += " The feedback that was given still counts."
-    return Steer(
-        patch={"attempt": attempt + 1, "rollback": None, "promote": None}, guarded=True, said=said
-    )
+    patch: dict[str, Any] = {"attempt": attempt + 1, "rollback": None, "promote": None}
+    if spec.approval is not None and spec.approval.approved_by is not None:
+        # What was approved was the attempt that failed; the API server refuses to keep it.
+        patch["approval"] = {"approvedBy": None, "revision": None}
+        said += " It has to be approved anew."
+    return Steer(patch=patch, guarded=True, said=said)
 
 
 def approve(upgrade: AgentUpgrade, *, user: str) -> Steer:

@@ -195,6 +195,19 @@ def test_the_revision_that_is_approved_is_the_one_the_operator_asks_about() -> N
     assert approve(found).patch == {"approval": {"approvedBy": "ada", "revision": NEW}}
 
 
+def test_a_new_attempt_is_not_approved_yet() -> None:
+    """Who has approved the one that failed is asked again."""
+    found = worse()
+    given = Approval(approved_by="ada", revision=NEW)
+    found = found.model_copy(update={"spec": found.spec.model_copy(update={"approval": given})})
+
+    steer = steering.retry(found)
+
+    assert steer.patch is not None
+    assert steer.patch["approval"] == {"approvedBy": None, "revision": None}
+    assert "approved anew" in steer.said
+
+
 def test_an_approval_of_another_revision_is_given_anew() -> None:
     """The upgrade leads elsewhere since then."""
     message = f"ada has approved revision {OLD}, but revision {NEW} needs approval before"
