@@ -1,0 +1,230 @@
+"""What of an attempt is judged: from its first request on, up to its end, and nothing before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.twin.samples import NOON, pod_view
+from tests.unit.domain.test_run import NEW, OLD, SETTLED, begun, found, fresh, seen_with
+
+from agentherd.api import Analysis, AnalysisStatus, UpgradePhase
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.readings import Reading, Totals
+from agentherd.domain.reasons import Reason
+from agentherd.domain.run import Run
+
+EAGER = {"intervalSeconds": 1, "warmUpSeconds": 0}
+LATER = NOON + timedelta(seconds=30)
+STEP = {"weight": 50, "weightSince": NOON, "readySince": NOON, "step": 2}
+SINCE = {"verdict": "Inconclusive", "since": NOON}
+METRICS: dict[str, Any] = {"metrics": {}}
+
+
+def strategy(*, judged: bool = True, **differs: Any) -> dict[str, Any]:
+    """A settled strategy of two steps, the second of which gives half of the requests."""
+    steps = [{"weight": 0}, {"weight": 50, "pause": {"seconds": 1}}]
+    known = SETTLED | {"steps": steps} | differs
+    return known | ({"analysis": EAGER} if judged else {})
+
+
+def told(requests: int, errors: int | None = 0) -> Reading:
+    totals = Totals(requests=requests, errors=errors)
+    return Reading(recent=0, in_flight=0, at=NOON, seconds=0, since_last=0, totals=totals)
+
+
+def at_step_two(
+    status: dict[str, Any] | None = None,
+    *,
+    readings: dict[str, Reading] | None = None,
+    judged: bool = True,
+    **fields: Any,
+) -> AgentObservation:
+    """An upgrade that gives the new version half of the requests since noon."""
+    known = {"steps": 2, "strategy": strategy(judged=judged), **STEP, **(status or {})}
+    views = (pod_view("new", revision=NEW.hash), pod_view("old", revision=OLD.hash))
+    return seen_with(
+        begun(status=known, **fields.pop("upgrade", {})),
+        pods={view.name: view for view in views},
+        readings={f"uid-of-{name}": each for name, each in (readings or {}).items()},
+        **METRICS | fields,
+    )
+
+
+def analysis(run: Run) -> AnalysisStatus:
+    assert run.status.analysis is not None
+    return run.status.analysis
+
+
+# By what
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "agent", "expected"),
+    [
+        ({}, {}, None),
+        ({}, METRICS, Analysis()),
+        ({}, {"upgradePolicy": {"analysis": EAGER}}, Analysis.model_validate(EAGER)),
+        (
+            {"analysis": {"dryRun": True}},
+            METRICS | {"upgradePolicy": {"analysis": EAGER}},
+            Analysis(dry_run=True),
+        ),
+    ],
+    ids=["nothing said", "metrics", "the Agent's", "its own"],
+)
+def test_how_an_attempt_is_judged_is_settled_when_it_begins(
+    upgrade: dict[str, Any], agent: dict[str, Any], expected: Analysis | None
+) -> None:
+    """By its own analysis, the Agent's, or what pods tell by default."""
+    status = found(seen_with(fresh(**upgrade), **agent)).status
+
+    assert status.strategy is not None
+    assert status.strategy.analysis == expected
+
+
+def test_what_leads_back_to_a_former_revision_is_not_judged() -> None:
+    """It has proved itself."""
+    seen = seen_with(fresh(), **METRICS)
+    former = seen.agent.status.model_copy(update={"former_revisions": (NEW.hash,)})
+    agent = seen.agent.model_copy(update={"status": former})
+
+    status = found(replace(seen, agent=agent)).status
+
+    assert status.steps == 0
+    assert status.strategy is not None
+    assert status.strategy.analysis is None
+
+
+# From when on
+
+
+def test_an_analysis_begins_with_the_weight() -> None:
+    """In the same patch, so that the warm-up counts from then."""
+    waiting = {"weight": 0, "weightSince": None}
+
+    before = found(at_step_two(waiting), now=NOON)
+    after = found(at_step_two(waiting), now=LATER)
+
+    assert (before.status.weight, before.status.analysis) == (0, None)
+    assert (after.status.weight, analysis(after).since) == (50, LATER)
+
+
+def test_without_anything_to_judge_by_there_is_no_analysis() -> None:
+    assert found(at_step_two(judged=False), now=LATER).status.analysis is None
+
+
+def test_a_new_attempt_forgets_the_analysis_of_the_one_before() -> None:
+    status = {"phase": "RolledBack", "analysis": SINCE, "rollback": None, "attempt": 1}
+    again = begun(status=status, attempt=2)
+
+    assert found(seen_with(again, **METRICS)).status.analysis is None
+
+
+def test_pods_replaced_one_by_one_are_compared_from_the_first_new_one_on() -> None:
+    """There are no weights then."""
+    rolling = {"steps": 0, "step": 0, "strategy": strategy(type="RollingUpdate"), "weight": 0}
+
+    run = found(at_step_two({"phase": "Promoting", **rolling}), now=LATER)
+
+    assert analysis(run).since == LATER
+
+
+# What is seen
+
+
+def look(requests: int, errors: int = 0) -> dict[str, Any]:
+    """A state that has noted 100 requests of each pod."""
+    notes = [{"uid": f"uid-of-{name}", "requests": 100, "errors": 0} for name in ("new", "old")]
+    return SINCE | {"lookedAt": NOON, "pods": notes, "stepRequests": requests}
+
+
+def test_what_pods_have_added_is_of_their_version() -> None:
+    readings = {"new": told(110, 1), "old": told(190, 0)}
+
+    counted = analysis(found(at_step_two({"analysis": look(0)}, readings=readings), now=LATER))
+
+    assert (counted.canary.requests, counted.canary.errors) == (10, 1)
+    assert (counted.stable.requests, counted.stable.errors) == (90, 0)
+    assert (counted.step_requests, counted.looked_at) == (10, LATER)
+
+
+def test_too_little_holds_the_step() -> None:
+    """And says which pods do not tell."""
+    run = found(at_step_two({"analysis": look(3)}, readings={"old": told(190)}), now=LATER)
+
+    assert (run.move.phase, run.move.reason) == (UpgradePhase.PAUSED, Reason.INCONCLUSIVE)
+    assert "has answered 3 of the 20 requests that step 2 needs" in run.move.message
+    assert "the metrics of 1 of 1 pods of the new version cannot be read" in run.move.message
+    assert analysis(run).message in run.move.message
+
+
+def test_enough_is_of_one_step() -> None:
+    """What was seen at one does not count at the next."""
+    readings = {"new": told(130), "old": told(190)}
+    run = found(at_step_two({"analysis": look(0), "steps": 2}, readings=readings), now=LATER)
+    three = strategy(steps=[{"weight": 0}, {"weight": 50}, {"weight": 60}])
+    further = found(
+        at_step_two(
+            {"analysis": look(0), "steps": 3, "strategy": three, "progressSince": NOON},
+            readings=readings,
+        ),
+        now=LATER,
+    )
+
+    assert (run.status.phase, analysis(run).step_requests) == (UpgradePhase.PROMOTING, 30)
+    assert (further.status.step, analysis(further).step_requests) == (3, 0)
+    assert analysis(further).message.startswith("the new version has answered 0 of the 20")
+
+
+def bad(at: datetime) -> Run:
+    """What follows from a state in which the new version fails each request, time after time."""
+    state = look(0)
+    readings = {"new": told(100), "old": told(100)}
+    for second in range(1, 12):
+        readings = {"new": told(100 + 20 * second, 20 * second), "old": told(100 + 80 * second)}
+        seen = at_step_two({"analysis": state}, readings=readings, upgrade={"paused": True})
+        run = found(seen, now=at + timedelta(seconds=second))
+        if run.status.phase is UpgradePhase.ROLLING_BACK:
+            return run
+        state = analysis(run).model_dump(by_alias=True, exclude_none=True)
+    raise AssertionError("it was never found out")
+
+
+def test_what_is_worse_goes_back_with_the_evidence_in_the_same_status() -> None:
+    """Also while it is paused."""
+    run = bad(LATER)
+
+    record = run.status.rollback
+    assert record is not None
+    assert (record.trigger, record.reason) == ("ErrorRate", analysis(run).message)
+    assert analysis(run).score.total == 700
+    assert run.status.weight == 0
+
+
+def test_what_is_worse_does_not_take_over() -> None:
+    """Though all its pods are there."""
+    state = analysis(bad(LATER)).model_dump(by_alias=True, exclude_none=True)
+    promoting = {"phase": "Promoting", "analysis": state}
+
+    run = found(at_step_two(promoting), now=LATER + timedelta(minutes=1))
+
+    assert (run.serving, run.status.phase) == (OLD.hash, UpgradePhase.ROLLING_BACK)
+
+
+# Up to when
+
+
+@pytest.mark.parametrize("phase", ["RollingBack", "RolledBack", "Succeeded"])
+def test_after_the_end_it_stays_as_it_is(phase: str) -> None:
+    record = {"trigger": "Requested", "reason": "no", "requestedBy": "kubectl", "at": NOON}
+    before = look(7)
+    ended = {"phase": phase, "analysis": before, "rollback": record}
+    readings = {"new": told(900, 900), "old": told(900)}
+    stable = NEW.hash if phase == "Succeeded" else OLD.hash
+
+    run = found(at_step_two(ended, readings=readings, stable=stable), now=LATER)
+
+    assert run.status.analysis == AnalysisStatus.model_validate(before)
