@@ -23,6 +23,7 @@ Object = dict[str, Any]
 PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "Agent": ("/apis/agentherd.dev/v1alpha1", "agents"),
     "AgentUpgrade": ("/apis/agentherd.dev/v1alpha1", "agentupgrades"),
+    "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "ControllerRevision": ("/apis/apps/v1", "controllerrevisions"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
@@ -42,8 +43,17 @@ PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
     "ReplicaSet": ("/apis/apps/v1", "replicasets"),
     "ResourceQuota": ("/api/v1", "resourcequotas"),
+    "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "Service": ("/api/v1", "services"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "ValidatingAdmissionPolicy": (
+        "/apis/admissionregistration.k8s.io/v1",
+        "validatingadmissionpolicies",
+    ),
+    "ValidatingAdmissionPolicyBinding": (
+        "/apis/admissionregistration.k8s.io/v1",
+        "validatingadmissionpolicybindings",
+    ),
 }
 
 

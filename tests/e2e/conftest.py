@@ -26,6 +26,11 @@ from tests.e2e.sample import IMAGE
 from tests.e2e.world import World, condition_status
 
 CRDS: Final = ROOT / "crds"
+FOR_PEOPLE: Final = tuple(
+    ROOT / "manifests/base" / name for name in ("agent-roles.yaml", "approval-policies.yaml")
+)
+"""What people may do, and what they are refused."""
+
 SESSION_LABEL: Final = "agentherd.dev/e2e-session"
 
 
@@ -148,7 +153,10 @@ def _alone(factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def _prepare(cluster: Cluster) -> None:
-    """Apply the CRDs and see that nothing stands in the way. Doing it twice changes nothing."""
+    """Apply what belongs to the whole cluster, and see that nothing stands in the way.
+
+    Doing it twice changes nothing.
+    """
     installed = cluster.get("Deployment", "agentherd", namespace="agentherd")
     if installed and installed["spec"]["replicas"]:
         pytest.fail("an installed operator would do the tests' work; scale it to 0", pytrace=False)
@@ -161,6 +169,9 @@ def _prepare(cluster: Cluster) -> None:
             lambda crd: crd is not None and condition_status(crd, "Established") == "True",
             within=30,
         )
+    for file in FOR_PEOPLE:
+        for manifest in yaml.safe_load_all(file.read_text()):
+            cluster.apply(manifest, manager="e2e", force=True)
     try:
         cluster.wait_until_all("Node", lambda nodes: any(map(_has_image, nodes)), within=30)
     except AssertionError:
