@@ -9,13 +9,20 @@ import pytest
 from tests.twin.samples import NOON
 from tests.unit.domain.samples import seen_upgrade
 
-from agentherd.api import AgentUpgradeStatus, UpgradePhase
+from agentherd.api import (
+    AgentUpgradeStatus,
+    Analysis,
+    AnalysisStatus,
+    UpgradePhase,
+    Verdict,
+)
 from agentherd.domain.change import Objection, is_asked_again
 from agentherd.domain.faults import Fault
 from agentherd.domain.moves import Move
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import WriteStatus
 from agentherd.domain.reasons import Reason
+from agentherd.domain.strategy import DEFAULTS, settled
 from agentherd.domain.upgrade_status import (
     identity_of,
     overtaken_status,
@@ -87,6 +94,66 @@ def test_whether_the_traffic_is_as_it_is_asked_for(applied: bool) -> None:
 
     assert told(status)["TrafficApplied"] == (str(applied), "WeightApplied")
     assert told(status)["Validated"] == ("True", "Valid")
+
+
+STRATEGY = settled(None, DEFAULTS, progress_deadline_seconds=600)
+
+
+def judged(verdict: str, **fields: Any) -> dict[str, Any]:
+    """What a status has of an analysis that counts."""
+    return {
+        "strategy": STRATEGY.model_copy(update={"analysis": Analysis()}),
+        "analysis": AnalysisStatus(verdict=Verdict(verdict), message="says why", **fields),
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("Pass", ("True", "NoWorse")),
+        ("Inconclusive", ("Unknown", "Inconclusive")),
+        ("Fail", ("False", "Feedback")),
+    ],
+)
+def test_the_verdict_is_a_condition(verdict: str, said: tuple[str, str]) -> None:
+    """With the sentence as its message, also after the end."""
+    first = moved(UpgradePhase.PAUSED, **judged(verdict))
+    ended = superseded_status(again(first), "a newer change has taken its place", now=LATER)
+
+    for status in (first, ended):
+        assert told(status)["Analyzed"] == said
+        assert {c.type: c.message for c in status.conditions}["Analyzed"] == "says why"
+
+
+def test_where_nothing_is_judged_nothing_is_said_about_it() -> None:
+    assert "Analyzed" not in told(moved(UpgradePhase.PROGRESSING))
+
+
+@pytest.mark.parametrize(
+    ("fields", "urgent"),
+    [
+        ({}, False),
+        ({"looked_at": LATER}, True),
+        ({"since": LATER}, True),
+        ({"message": "in other words"}, False),
+    ],
+    ids=["the same", "a look", "the first request", "other words"],
+)
+def test_what_was_taken_into_account_is_written_at_once(
+    fields: dict[str, Any], urgent: bool
+) -> None:
+    """The next look counts from there."""
+    first = moved(UpgradePhase.PAUSED, **judged("Pass", since=NOON, looked_at=NOON))
+    seen = again(first)
+    assert first.analysis is not None
+    second = moved(
+        UpgradePhase.PAUSED, seen=seen, analysis=first.analysis.model_copy(update=fields)
+    )
+
+    write = write_upgrade_status(seen.upgrade, second)
+
+    assert (write is not None) == bool(fields)
+    assert write is None or write.urgent is urgent
 
 
 def test_an_end_keeps_its_words() -> None:
