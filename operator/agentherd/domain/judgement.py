@@ -114,6 +114,7 @@ def _situation(seen: AgentObservation, status: AgentUpgradeStatus, course: Cours
         compared=seen.agent.spec.metrics is not None,
         step=status.step,
         weight=course.steps[status.step - 1].weight if at_a_step else 0,
+        last=at_a_step and status.step == len(course.steps),
         unread="; ".join(unread),
     )
 

@@ -30,13 +30,14 @@ class Situation:
     """What the state of an analysis has to be enough for.
 
     `compared` says that pods are to tell what they do. `step` is the present one, and `weight` what
-    it gives the new version; 0 where the strategy has no step that could be held. `unread` says
-    which pods do not tell, in words.
+    it gives the new version; 0 where the strategy has no step that could be held. `last` says that
+    the new version gets all requests after it. `unread` says which pods do not tell, in words.
     """
 
     compared: bool
     step: int
     weight: int
+    last: bool = False
     unread: str = ""
 
 
@@ -156,13 +157,20 @@ def _missing(
     strengths: Mapping[Reason, int],
     counted: Score,
 ) -> Iterator[str]:
-    """What has to be seen before a step is left that gives the new version requests."""
+    """What has to be seen before a step is left that gives the new version requests.
+
+    What people measure by themselves has to be known before it gets all of them, in any case.
+    """
+    unmeasured = [
+        f"the metric {told(status.metrics, [name])}"
+        for name in inconclusive(status.metrics, settings.metrics)
+    ]
     if not situation.weight:
+        yield from unmeasured if situation.last else ()
         return
     if situation.compared and not settings.dry_run and settings.minimum_requests:
         yield from _requests_missing(status, settings, situation)
-    for name in inconclusive(status.metrics, settings.metrics):
-        yield f"the metric {told(status.metrics, [name])}"
+    yield from unmeasured
     if SUSPICIOUS <= (evidence := _measured_strength(strengths)) < WORST:
         yield (
             "what was seen speaks against the new version, with "

@@ -170,6 +170,7 @@ def test_bad_feedback_and_half_a_proof_together_take_it_back() -> None:
         ({"metrics": (measured("quality", Verdict.PASS),)}, STEP, {"metrics": [QUALITY]}, False),
         ({}, STEP, {"metrics": [{**QUALITY, "dryRun": True}]}, False),
         ({}, Situation(compared=False, step=1, weight=0), {"metrics": [QUALITY]}, False),
+        ({}, Situation(compared=False, step=1, weight=0, last=True), {"metrics": [QUALITY]}, True),
         ({"evidence": CERTAIN}, STEP, {"rollbackThreshold": 0.8}, True),
         ({"evidence": HALF}, STEP, {}, True),
         ({"evidence": HALF}, STEP, {"dryRun": True}, False),
