@@ -17,38 +17,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from agentherd.api import Evidence, Side, Timed
 
-ERROR_ALPHA: Final = 0.008
-LATENCY_ALPHA: Final = 0.002
-"""How many good versions either test may roll back: one in a hundred by both together."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bets:
+    """How money is laid on the bets of a test.
+
+    `shares` are the parts of it that go to each bet, of what is not saved at first and of what is
+    saved and moved later; `staked` is the part of a purse that is staked at a look; `alpha` says
+    how many good versions may be rolled back.
+    """
+
+    shares: tuple[float, ...]
+    staked: float
+    alpha: float
+
 
 RATIOS: Final = (1.5, 2.5, 6, 20)
 """How many times the margin the error rate is that each bet on the errors does best at."""
 
-STEEPNESSES: Final = (1, 3, 10, 30)
+STEEPNESSES: Final = (2, 6, 20, 60)
 """How sharply each bet on the latency tells slower from faster; noise calls for a low one."""
+
+ERRORS: Final = Bets(shares=(1 / 4, 1 / 2, 1 / 8, 1 / 8), staked=0.95, alpha=0.008)
+LATENCY: Final = Bets(shares=(1 / 4, 1 / 4, 1 / 4, 1 / 4), staked=0.5, alpha=0.002)
+"""Less is staked on the latency, because that of one look is often like that of the look before."""
+
+SAVINGS: Final = 0.1
+"""Part of the money that is kept at first, and put into the bets later."""
 
 ENOUGH_TIMED: Final = 10
 """Requests either version has timed before their means are compared: the mean of a few is mostly
 below the true one, so that whichever version has more of them would seem slow."""
 
-STAKED: Final = 0.95
-"""Part of a purse that is staked at each look."""
-
-SAVINGS: Final = 0.1
-"""Part of the money that is kept at first, and put into the bets later."""
-
-ERROR_SHARES: Final = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
-LATENCY_SHARES: Final = (1 / 4, 1 / 4, 1 / 4, 1 / 4)
-"""How money is divided among the bets."""
-
 CONTINUITY: Final = 0.25
 """Errors added on both sides, so that a rate of some is not infinitely above one of none."""
 
 _MICRO: Final = 1_000_000
+_FULL: Final = 2**62
 
 
 def observe(
@@ -68,25 +78,25 @@ def observe(
     if canary.requests and stable.requests and canary.errors + stable.errors:
         ratios = [error_margin * ratio for ratio in RATIOS]
         gains = [_gain_from_errors(canary, stable, ratio) for ratio in ratios]
-        errors = _after(errors, gains, ERROR_SHARES)
+        errors = _after(errors, gains, ERRORS)
     timed, timed_stable = _added(evidence.canary, canary), _added(evidence.stable, stable)
     if min(timed.requests, timed_stable.requests) >= ENOUGH_TIMED:
         if timed.microseconds and timed_stable.microseconds:
             slower = _slower(timed, timed_stable) - math.log1p(performance_impact)
             gains = [math.tanh(steepness * slower) for steepness in STEEPNESSES]
-            latency = _after(latency, gains, LATENCY_SHARES)
+            latency = _after(latency, gains, LATENCY)
         timed = timed_stable = Timed()
     return Evidence(errors=errors, latency=latency, canary=timed, stable=timed_stable)
 
 
 def error_strength(evidence: Evidence) -> int:
     """How far the evidence of more errors is on its way to a verdict, from 0 to 1000: failed."""
-    return _strength(evidence.errors, ERROR_ALPHA)
+    return _strength(evidence.errors, ERRORS)
 
 
 def latency_strength(evidence: Evidence) -> int:
     """How far the evidence of a higher latency is on its way, from 0 to 1000: failed."""
-    return _strength(evidence.latency, LATENCY_ALPHA)
+    return _strength(evidence.latency, LATENCY)
 
 
 def _gain_from_errors(canary: Side, stable: Side, ratio: float) -> float:
@@ -116,42 +126,40 @@ def _slower(canary: Timed, stable: Timed) -> float:
     return math.log(times) - max(0, 1 / stable.requests - 1 / canary.requests)
 
 
-def _after(
-    purses: Sequence[int], gains: Sequence[float], shares: Sequence[float]
-) -> tuple[int, ...]:
+def _after(purses: Sequence[int], gains: Sequence[float], bets: Bets) -> tuple[int, ...]:
     """The savings and the purse of each bet after all were staked once more.
 
     Half of the third power of the savings moves into the bets, so that these fall with the root of
     the number of looks and there is something to bet with at any time.
     """
-    first = _at_first(shares)
+    first = _at_first(bets)
     # What another version of the operator, or a hand, has left is not gone on with.
     saved, *staked = purses if len(purses) == len(first) and purses[0] <= first[0] else first
     moved = 3 * saved / _MICRO - math.log(2)
     after = [
-        _log_of_sum([purse / _MICRO + math.log1p(STAKED * gain), moved + math.log(share)])
-        for purse, gain, share in zip(staked, gains, shares, strict=True)
+        _log_of_sum([purse / _MICRO + math.log1p(bets.staked * gain), moved + math.log(share)])
+        for purse, gain, share in zip(staked, gains, bets.shares, strict=True)
     ]
     rest = saved + _down(math.log1p(-math.exp(2 * saved / _MICRO) / 2))
     return (rest, *map(_down, after))
 
 
-def _at_first(shares: Sequence[float]) -> list[int]:
-    parts = [SAVINGS, *((1 - SAVINGS) * share for share in shares)]
+def _at_first(bets: Bets) -> list[int]:
+    parts = [SAVINGS, *((1 - SAVINGS) * share for share in bets.shares)]
     return [_down(math.log(part)) for part in parts]
 
 
 def _added(waiting: Timed, new: Side) -> Timed:
     return Timed(
-        requests=waiting.requests + new.timed,
-        microseconds=waiting.microseconds + new.microseconds,
+        requests=min(waiting.requests + new.timed, _FULL),
+        microseconds=min(waiting.microseconds + new.microseconds, _FULL),
     )
 
 
-def _strength(purses: Sequence[int], alpha: float) -> int:
+def _strength(purses: Sequence[int], bets: Bets) -> int:
     if not purses:
         return 0
-    part = _log_of_sum([purse / _MICRO for purse in purses]) / -math.log(alpha)
+    part = _log_of_sum([purse / _MICRO for purse in purses]) / -math.log(bets.alpha)
     return min(max(math.floor(1000 * part), 0), 1000)
 
 
