@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from agentherd.api import Agent, OperatingMode
+from agentherd.api import Agent, OperatingMode, Strategy
 from agentherd.domain.kinds import (
     ADMITTED,
     ADMITTED_LABEL,
@@ -109,13 +109,18 @@ def route(agent: Agent, kind: Kind, spec: Manifest) -> Manifest:
 
 
 def upgrade(agent: Agent, name: str, revision: Revision) -> Manifest:
-    """The upgrade that leads the Agent to what its spec asks for."""
+    """The upgrade that leads the Agent to what its spec asks for.
+
+    What else the policy says has no place in a strategy, and is looked up when the upgrade begins.
+    """
     spec: Manifest = {
         "targetRef": {"name": agent.metadata.name},
         "to": {"revision": revision.hash},
     }
     if agent.spec.upgrade_policy is not None:
-        spec["strategy"] = agent.spec.upgrade_policy.model_dump(by_alias=True, exclude_unset=True)
+        spec["strategy"] = agent.spec.upgrade_policy.model_dump(
+            by_alias=True, exclude_unset=True, include=set(Strategy.model_fields)
+        )
     return owned(agent, AGENT_UPGRADE, name) | {"spec": spec}
 
 

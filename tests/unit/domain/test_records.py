@@ -8,6 +8,7 @@ from typing import Any
 from tests.twin.samples import NOON, agent, set_view
 from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
+from agentherd.domain import children
 from agentherd.domain.change import choose
 from agentherd.domain.decide import decide
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
@@ -106,6 +107,15 @@ def test_a_spec_that_asks_for_it_already_is_not_written() -> None:
     intents = decide(asked, NOON).intents
 
     assert not [i for i in intents if isinstance(i, Create | Merge)]
+
+
+def test_only_the_strategy_of_a_policy_is_written_into_an_upgrade() -> None:
+    """The API server knows no other field there; analysis and automation have their own places."""
+    policy = {"type": "BlueGreen", "automation": "Manual", "analysis": {"minimumRequests": 5}}
+
+    made = children.upgrade(agent(upgradePolicy=policy), "greeter-2", revision_of(agent().spec))
+
+    assert made["spec"]["strategy"] == {"type": "BlueGreen"}
 
 
 def test_an_upgrade_is_made_with_the_policy_of_that_moment() -> None:
