@@ -20,10 +20,8 @@ from agentherd.plugin.problems import Changed, Denied, Problem
 if TYPE_CHECKING:
     from agentherd.api import AgentUpgrade
     from agentherd.plugin.connection import Connection
+    from agentherd.plugin.patching import Done
     from agentherd.plugin.steering import Steer
-
-TRIES: Final = 5
-"""How often a patch that must not overwrite anything is tried on an object that others change."""
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -135,8 +133,10 @@ def watch(target: str, later: bool, **where: Any) -> None:  # noqa: FBT001
     deleted, and 130 when you stop watching.
     """
     connection = _connection(**where)
+    from agentherd.plugin import watching
+
     try:
-        code = _watch(connection, target, later=later)
+        code = watching.watch(connection, target, later=later)
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -236,12 +236,14 @@ def retry(target: str, **where: Any) -> None:
 @place
 def rollback(target: str, reason: str | None, revision: str | None, **where: Any) -> None:
     """Go back to the old version, or to any that is kept, also after a success."""
-    from agentherd.plugin import steering, targets
+    connection = _connection(**where)
+    from agentherd.plugin import patching, steering, targets
 
     if revision is not None:
-        _roll_back_to(target, where, revision=revision, reason=_short(reason))
+        agent = _agent(connection, target)
+        done = patching.roll_back_to(connection, agent, revision=revision, reason=_short(reason))
+        _tell(done, where)
         return
-    connection = _connection(**where)
 
     def decide(seen: AgentUpgrade) -> Steer:
         return steering.rollback(seen, targets.target(connection, seen), reason=_short(reason))
@@ -319,106 +321,18 @@ def _steer(
     *,
     connection: Connection | None = None,
 ) -> None:
-    """Do what `decide` says of the upgrade as it is, and tell it."""
-    from agentherd.domain.kinds import AGENT_UPGRADE
-
     connection = connection or _connection(**where)
-    from agentherd.plugin import targets
+    from agentherd.plugin import patching
 
-    upgrade = first = targets.governing(connection, target)
-    name = upgrade.metadata.name
-    for remaining in reversed(range(TRIES)):
-        steer = decide(upgrade)
-        if steer.patch is None:
-            break
-        version = {"resourceVersion": upgrade.metadata.resource_version}
-        guard = {"metadata": version} if steer.guarded else {}
-        try:
-            connection.patch(AGENT_UPGRADE, name, {**guard, "spec": steer.patch})
-        except Changed:
-            if not remaining:
-                raise
-            upgrade = targets.governing(connection, f"upgrade/{name}")
-            steering_another = upgrade.metadata.uid != first.metadata.uid
-            changed = upgrade.metadata.generation != first.metadata.generation
-            if steering_another or (steer.as_seen and changed):
-                raise Changed(f"{name} was changed meanwhile: look at it again") from None
-        else:
-            break
-    click.echo(steer.said)
-    _hint(steer.hints, name, where)
+    _tell(patching.carry_out(connection, target, decide), where)
 
 
-def _roll_back_to(target: str, where: dict[str, Any], *, revision: str, reason: str | None) -> None:
-    connection = _connection(**where)
-    from agentherd.domain.kinds import AGENT_UPGRADE, REVISION_LABEL
-    from agentherd.plugin import steering, targets
-
-    agent = _agent(connection, target)
-    records = connection.children("ControllerRevision", agent.metadata.name)
-    kept = [each["metadata"].get("labels", {}).get(REVISION_LABEL, "") for each in records]
-    upgrades = targets.upgrades(connection)
-    found = steering.way_back(agent, upgrades, revision=revision, kept=kept, reason=reason)
-    if isinstance(found, str):
-        click.echo(f"{found} goes back to {revision} already.")
-        _hint(("watch",), found, where)
-        return
-    made = connection.create(AGENT_UPGRADE, found)["metadata"]["name"]
-    click.echo(f"{made} takes Agent {agent.metadata.name} back to {revision}.")
-    if running := steering.running_in(agent, upgrades):
-        click.echo(f"It waits until {running} has ended.")
-    _hint(("watch",), made, where)
-
-
-def _hint(verbs: tuple[str, ...], name: str, where: dict[str, Any]) -> None:
-    """How to go on, on standard error: a program that reads the output need not know."""
+def _tell(done: Done, where: dict[str, Any]) -> None:
+    """Say what was done; how to go on stands on standard error, where no program reads it."""
+    click.echo(done.said)
     given = "".join(f" --{key} {value}" for key, value in where.items() if value)
-    for verb in verbs:
-        click.echo(f"  kubectl agentherd {verb} {name}{given}", err=True)
-
-
-def _watch(connection: Connection, target: str, *, later: bool) -> int:
-    from rich.live import Live
-
-    from agentherd.api import Agent
-    from agentherd.domain.kinds import AGENT, AGENT_UPGRADE
-    from agentherd.plugin import targets, terminal
-    from agentherd.plugin.following import Following
-    from agentherd.plugin.live import Watched
-    from agentherd.plugin.words import has_ended
-
-    found = targets.locate(connection, target)
-    name = found.metadata.name
-    only = f"metadata.name={name}"
-    if isinstance(found, Agent):
-        before = targets.upgrades(connection)
-        ended = {each.metadata.name for each in before if has_ended(each)}
-        current = found.status.upgrade
-        past = current if current in ended else ""
-        watched = Watched(agent=name, later_than=past if later else None)
-        following = Following(connection, {AGENT: only, AGENT_UPGRADE: ""})
-    else:
-        watched = Watched(upgrade=name)
-        following = Following(connection, {AGENT_UPGRADE: only})
-    console = terminal.console()
-    live = Live(console=console, auto_refresh=False) if terminal.is_live(console) else None
-    if live is not None:
-        live.start()
-    try:
-        for sight in following.sights(tick=1):
-            if sight is not None:
-                watched.take(sight)
-            if live is not None:
-                live.update(watched.picture(now=_now()), refresh=True)
-            else:
-                for line in watched.news():
-                    console.print(line)
-            if watched.outcome is not None:
-                return watched.outcome
-    finally:
-        if live is not None:
-            live.stop()
-    raise AssertionError("a watch ends by what is seen, or by an error")
+    for verb in done.hints:
+        click.echo(f"  kubectl agentherd {verb} {done.upgrade}{given}", err=True)
 
 
 def _status_of(connection: Connection, target: str, output: str | None) -> None:

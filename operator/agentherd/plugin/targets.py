@@ -105,10 +105,16 @@ def governing(connection: Connection, text: str) -> AgentUpgrade:
     name = found.metadata.name
     if found.status.upgrade is None:
         raise Absent(f"Agent {name} has no upgrade yet: every change of its spec makes one")
-    raw = connection.find(AGENT_UPGRADE, found.status.upgrade)
-    if raw is None:
+    upgrade = named(connection, found.status.upgrade)
+    if upgrade is None:
         raise Absent(f"the upgrade {found.status.upgrade} of Agent {name} has been deleted")
-    return read(AgentUpgrade, raw)
+    return upgrade
+
+
+def named(connection: Connection, name: str | None) -> AgentUpgrade | None:
+    """The upgrade of that name, if there is one."""
+    raw = connection.find(AGENT_UPGRADE, name) if name else None
+    return None if raw is None else read(AgentUpgrade, raw)
 
 
 def target(connection: Connection, upgrade: AgentUpgrade) -> Agent | None:

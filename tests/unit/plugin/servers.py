@@ -18,13 +18,13 @@ Answer = tuple[int, str]
 
 
 @contextmanager
-def server(answer: Callable[[str], Answer]) -> Iterator[int]:
+def server(answer: Callable[[str, str], Answer]) -> Iterator[int]:
     """An HTTP server that gives this answer to every request; its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, text = answer(self.path)
+            status, text = answer(self.command, self.path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()

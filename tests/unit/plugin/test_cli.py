@@ -41,7 +41,7 @@ class Shop:
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, _method: str, path: str) -> Answer:
         path, _, query = path.partition("?")
         self.asked.append(path)
         if path.endswith("selfsubjectreviews"):

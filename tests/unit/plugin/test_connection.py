@@ -41,7 +41,7 @@ def test_each_answer_becomes_a_sentence(
     answer: Answer, error: type[Exception], sentence: str, tmp_path: Path
 ) -> None:
     """It says what to do."""
-    with server(lambda _path: answer) as port:
+    with server(lambda *_: answer) as port:
         connection = Connection(kubeconfig(tmp_path, port))
 
         with pytest.raises(error) as caught:
@@ -53,7 +53,7 @@ def test_each_answer_becomes_a_sentence(
 def test_what_is_not_there_is_none(tmp_path: Path) -> None:
     """Who looks for an object by its name decides what its absence means."""
     answer = told("NotFound", 404, 'agents "x" not found', name="x")
-    with server(lambda _path: answer) as port:
+    with server(lambda *_: answer) as port:
         assert Connection(kubeconfig(tmp_path, port)).find(AGENT, "x") is None
 
 
@@ -129,7 +129,7 @@ def test_a_watch_starts_anew_when_the_server_has_forgotten(tmp_path: Path) -> No
     """What comes then is the whole truth, so what was deleted meanwhile is gone."""
     lists = iter([["a", "b"], ["b"]])
 
-    def answer(path: str) -> Answer:
+    def answer(_method: str, path: str) -> Answer:
         if "watch=1" in path:
             return 200, json.dumps({"type": "ERROR", "object": {"code": 410}}) + "\n"
         try:
