@@ -17,7 +17,7 @@ from agentherd.engine.metrics import Metrics
 REPOSITORY = Path(__file__).parents[3]
 SOURCES = REPOSITORY / "operator/agentherd"
 DOCS = REPOSITORY / "docs"
-LAYERS = ("api", "domain", "cluster", "engine", "runtime")
+LAYERS = ("api", "domain", "cluster", "engine", "runtime", "plugin")
 WRITTEN = [page for page in DOCS.rglob("*.md") if page.parent.name != "reference"]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *WRITTEN, REPOSITORY / "examples/README.md"])
 
