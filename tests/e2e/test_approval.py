@@ -205,7 +205,7 @@ def test_a_person_without_the_permission_cannot_approve(
 
 
 @pytest.mark.row("D06")
-def test_one_who_only_approves_can_approve_and_nothing_else(waiting: tuple[World, str]) -> None:
+def test_one_who_may_approve_need_not_be_one_who_edits(waiting: tuple[World, str]) -> None:
     """The upgrade waited; with the approval it goes on to its end, and tells who gave it."""
     world, name = waiting
     before = world.upgrade(name)

@@ -170,6 +170,7 @@ def test_who_looks_is_told_what_to_do() -> None:
     """The message holds a command that approves just what was looked at."""
     message = how(None).message
 
+    assert f"revision {GOAL} needs approval before the upgrade begins" in message
     assert "kubectl agentherd approve greeter-2 -n default" in message
     assert (
         "kubectl patch agup greeter-2 -n default --type merge -p "
