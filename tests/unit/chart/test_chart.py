@@ -92,6 +92,16 @@ def test_pods_are_selected_by_labels_they_have(render: Render) -> None:
     assert wanted.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_hosts_that_may_be_asked_reach_the_operator(render: Render) -> None:
+    """One option for each."""
+    deployment = render("metricHosts={*.monitoring.svc,judge}")[
+        "Deployment", "agentherd", "agentherd"
+    ]
+
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"--metric-host=*.monitoring.svc", "--metric-host=judge"} <= set(container["args"])
+
+
 def test_named_namespaces_need_no_right_in_the_cluster(render: Render) -> None:
     """A Role in each of them, and the operator is told to serve only these."""
     less = ("rbac.aggregate=false", "crds.enabled=false", "approval.policies=false")

@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 from tests.twin.samples import NOON
 
+from agentherd.api import Verdict
 from agentherd.domain.drain import RELEASED_COST
 from agentherd.domain.reasons import Reason
-from agentherd.domain.views import Child, PodView, ReplicaSetView, RevisionView, last_writer
+from agentherd.domain.views import (
+    Child,
+    JobView,
+    PodView,
+    ReplicaSetView,
+    RevisionView,
+    last_writer,
+)
 
 OWNER = {"uid": "uid-of-greeter", "controller": True}
 
@@ -210,3 +218,40 @@ def test_a_finished_pod_that_is_being_deleted_still_counts() -> None:
     going = PodView.of(raw(**evicted, metadata={"deletionTimestamp": "2026-11-21T10:00:00Z"}))
 
     assert (kept.finished, going.finished) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("condition", "verdict"),
+    [
+        (None, None),
+        ({"type": "Suspended", "status": "True"}, None),
+        ({"type": "Failed", "status": "False"}, None),
+        ({"type": "Complete", "status": "True"}, Verdict.PASS),
+        ({"type": "SuccessCriteriaMet", "status": "True"}, Verdict.PASS),
+        ({"type": "Failed", "status": "True"}, Verdict.FAIL),
+        ({"type": "FailureTarget", "status": "True"}, Verdict.FAIL),
+    ],
+)
+def test_a_job_has_ended_as_soon_as_its_end_is_certain(
+    condition: dict[str, Any] | None, verdict: Verdict | None
+) -> None:
+    """Its last pods may still be ending."""
+    status = {"active": 1, "conditions": [condition]} if condition else {}
+
+    assert JobView.of(raw(status=status)).verdict is verdict
+
+
+def test_a_job_tells_when_and_why_it_failed() -> None:
+    condition = {
+        "type": "Failed",
+        "status": "True",
+        "reason": "DeadlineExceeded",
+        "message": "was active longer than it may",
+        "lastTransitionTime": NOON.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    annotations = {"agentherd.dev/upgrade": "uid-of-upgrade"}
+
+    job = JobView.of(raw(status={"conditions": [condition]}, metadata={"annotations": annotations}))
+
+    assert (job.upgrade, job.ended_at) == ("uid-of-upgrade", NOON)
+    assert job.message == "DeadlineExceeded: was active longer than it may"

@@ -186,11 +186,13 @@ async def test_slow_sources_beyond_the_room_for_them_are_given_up() -> None:
     assert set(given_up) == {"no answer within 1 s, and too many other sources are slow"}
 
 
-async def test_nothing_is_asked_after_the_end() -> None:
+@pytest.mark.parametrize("seconds", [0.5, 3])
+async def test_nothing_is_asked_after_the_end(seconds: float) -> None:
+    """Neither among the quick nor among the slow."""
     world = World(seconds={"quality": 5})
     async with world.inquiries() as found:
         found.ask(GREETER, [question("quality")])
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(seconds)
     await asyncio.sleep(0)
 
     assert world.asking == 0

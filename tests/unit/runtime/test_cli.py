@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import agentherd
 from agentherd.domain.errors import Unauthorized
 from agentherd.domain.kinds import Key
+from agentherd.domain.reach import Reach
 from agentherd.domain.strategy import DEFAULTS, Defaults
 from agentherd.runtime import process, settings
 from agentherd.runtime.cli import main
@@ -32,6 +33,7 @@ OPTIONS = (
     "--scale-down-delay-seconds",
     "--abort-scale-down-delay-seconds",
     "--rollback-window",
+    "--metric-host",
     "--log-format",
     "--log-level",
 )
@@ -120,6 +122,16 @@ def test_an_option_is_called_the_same_in_the_environment(
     call("run", **{f"AGENTHERD_{variable}": value})
 
     assert getattr(started[0], attribute) == expected
+
+
+def test_hosts_that_may_be_asked_can_be_named(started: list[Settings]) -> None:
+    """As options or separated by spaces; without any, all may be."""
+    call("run")
+    call("run", "--metric-host=*.monitoring.svc", "--metric-host=judge")
+    call("run", AGENTHERD_METRIC_HOST="*.monitoring.svc judge")
+
+    assert started[0].sources == Reach()
+    assert [each.sources.hosts for each in started[1:]] == [("*.monitoring.svc", "judge")] * 2
 
 
 def test_six_settings_hold_for_upgrades_that_leave_them_open(started: list[Settings]) -> None:
