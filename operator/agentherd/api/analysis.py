@@ -152,8 +152,8 @@ class Analysis(WireModel):
     in bursts, so less than 2 rolls good versions back too. Defaults to 2."""
 
     performance_impact: Annotated[float, Field(ge=0, le=100)] = 0.2
-    """By which part of the mean latency of the stable version the new one may be slower. Defaults
-    to 0.2, which is 20 percent."""
+    """By which part of the mean latency of the stable version the new one may be slower; less than
+    a millisecond never counts. Defaults to 0.2, which is 20 percent."""
 
     feedback_weight: Fraction = 0.3
     """Part of the rollback score that feedback makes up, from 0 to 1; the rest is what was

@@ -28,6 +28,10 @@ MOST: Final = 10**8
 LONGEST: Final = 10**15
 """Microseconds that all these requests together may have taken."""
 
+NOTICEABLE: Final = 1000
+"""Microseconds that nobody misses. A process that was just started, or runs on another node, is
+slower by a good part of one of these, whatever the version."""
+
 _FULL: Final = 2**62
 
 
@@ -196,11 +200,21 @@ def _evidence(
         canary, stable = canary.model_copy(update=untold), stable.model_copy(update=untold)
     return observe(
         before.evidence,
-        canary,
+        _as_noticed(canary, stable),
         stable,
         error_margin=settings.error_margin,
         performance_impact=settings.performance_impact,
     )
+
+
+def _as_noticed(canary: Side, stable: Side) -> Side:
+    """The canary as fast as stable, where it is slower by less than anybody would notice."""
+    if not canary.timed or not stable.timed:
+        return canary
+    usual = stable.microseconds * canary.timed // stable.timed
+    if not usual < canary.microseconds < usual + NOTICEABLE * canary.timed:
+        return canary
+    return canary.model_copy(update={"microseconds": usual})
 
 
 def _together(looks: Sequence[Look]) -> Look:

@@ -20,7 +20,7 @@ from agentherd.domain.analysis import (
     tells_latency,
     thinned,
 )
-from agentherd.domain.evidence import error_strength
+from agentherd.domain.evidence import error_strength, latency_strength
 from agentherd.domain.readings import Totals
 
 EAGER = Analysis(interval_seconds=1, warm_up_seconds=0)
@@ -217,6 +217,21 @@ def test_requests_of_which_nobody_says_how_they_ended_prove_nothing() -> None:
 
     assert error_strength(status.evidence) == 0
     assert not tells_errors(status)
+
+
+@pytest.mark.parametrize(("slower", "proved"), [(900, False), (1100, True)])
+def test_what_is_slower_by_less_than_a_millisecond_is_not_slower(slower: int, proved: bool) -> None:
+    """Twice as slow, and still quicker than anybody would notice."""
+
+    def timed(requests: int, each: int) -> Totals:
+        return Totals(requests=requests, timed=requests, microseconds=requests * each)
+
+    status = looks(
+        *(({"c": timed(50 * n, 1000 + slower)}, {"s": timed(50 * n, 1000)}) for n in range(40)),
+    )
+
+    assert (latency_strength(status.evidence) == 1000) is proved
+    assert status.canary.microseconds == status.canary.timed * (1000 + slower)
 
 
 def test_durations_are_told_when_all_pods_tell_them() -> None:
