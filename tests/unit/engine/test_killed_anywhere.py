@@ -124,6 +124,17 @@ LIVES: dict[str, tuple[Happening, ...]] = {
         created(upgradePolicy={"type": "BlueGreen"} | QUICK, **METRICS),
         changed(image="agent:2"),
     ),
+    "approved": (
+        created(upgradePolicy=STEPS | {"automation": "SemiAuto"}, **OWN),
+        changed(image="agent:2"),
+        steered(approval={"approvedBy": "ada"}),
+    ),
+    "approved before it begins": (
+        created(upgradePolicy=STEPS | {"automation": "Manual"}),
+        changed(image="agent:2", operatingMode="Suspended"),
+        changed(operatingMode="Running"),
+        steered(approval={"approvedBy": "ada"}),
+    ),
     "judged good": judged(),
     "judged bad": judged("agent:2"),
 }
@@ -138,6 +149,8 @@ ALIKE = {
     "superseded 2",
     "by hand 1",
     "drain 1",
+    "approved 1",
+    "approved before it begins 1",
     "judged good 1",
     "judged bad 1",
 }
