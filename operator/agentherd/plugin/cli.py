@@ -160,15 +160,22 @@ def explain(target: str, output: str | None, **where: Any) -> None:
 
 @main.command()
 @_TARGET
+@click.option("--svg", type=click.Path(dir_okay=False), help="Write a picture to this file.")
 @place
-def chart(target: str, **where: Any) -> None:
+def chart(target: str, svg: str | None, **where: Any) -> None:
     """Draw weight, errors and latency over the time of an upgrade."""
     connection = _connection(**where)
     from agentherd.plugin import chart as drawing
     from agentherd.plugin import targets, terminal
 
     upgrade = targets.governing(connection, target)
-    terminal.show(drawing.chart(upgrade, width=terminal.console().width))
+    if svg is None:
+        terminal.show(drawing.chart(upgrade, width=terminal.console().width))
+        return
+    try:
+        terminal.save(drawing.chart(upgrade, width=terminal.PICTURE_WIDTH), svg)
+    except OSError as error:
+        raise Problem(f"{svg} cannot be written: {error.strerror}") from error
 
 
 # What is done

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import Any, Final
 
 import yaml
@@ -22,6 +22,7 @@ from rich.text import Text
 from agentherd.api import UpgradePhase
 
 PIPE_WIDTH: Final = 1000
+PICTURE_WIDTH: Final = 100
 
 STYLES: Final[Mapping[str, str]] = {
     "Online": "green",
@@ -61,6 +62,15 @@ def is_live(console: Console) -> bool:
 def show(renderable: RenderableType) -> None:
     """Print it."""
     console().print(renderable)
+
+
+def save(renderable: RenderableType, path: str) -> None:
+    """Write it to a file as a picture, in SVG."""
+    canvas = Console(
+        file=StringIO(), record=True, width=PICTURE_WIDTH, force_terminal=True, highlight=False
+    )
+    canvas.print(renderable)
+    canvas.save_svg(path, title="kubectl agentherd")
 
 
 def dump(data: Any, form: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands as they are typed, in a process of their own, into a pipe and at a terminal.
+"""The commands as they are typed, into a pipe and at a terminal.
 
 The server behind them knows one Agent and its upgrades, and remembers what it was sent.
 """
@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from tests.unit.plugin.conftest import Check
 from tests.unit.plugin.samples import agent, hostile, judged, pod, replica_set, succeeded
 from tests.unit.plugin.servers import Answer, kubeconfig, server, told
 
-from agentherd.plugin import cli, completion
+from agentherd.plugin import cli, completion, connection
 
 COMMANDS = sorted(cli.main.commands)
 
@@ -60,7 +60,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     ours, shop = "/apis/agentherd.dev/v1alpha1/namespaces/shop", Shop()
     stored = {
         f"{ours}/agents": [agent(), agent("checkout", status={"upgrade": None})],
@@ -78,18 +78,15 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         context = {"cluster": "c", "user": "u", "namespace": "shop"}
         place = kubeconfig(tmp_path, port, contexts=[{"name": "here", "context": context}])
         shop.kubeconfig = str(place.kubeconfig)
+        monkeypatch.setattr(connection, "KUBE_CONFIG_DEFAULT_LOCATION", shop.kubeconfig)
         yield shop
 
 
-def run(shop: Shop, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "agentherd.plugin.cli", *words],
-        env=os.environ | {"KUBECONFIG": shop.kubeconfig} | environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+def run(_shop: Shop, *words: str, **environment: str) -> Result:
+    """The command with a pipe for its output."""
+    done = CliRunner().invoke(cli.main, words, env=environment, prog_name="kubectl agentherd")
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done
 
 
 def at_terminal(shop: Shop, *words: str, columns: int = 40, **environment: str) -> str:
@@ -133,7 +130,7 @@ def test_programs_get_data(words: list[str], form: str, shop: Shop) -> None:
 
     data = json.loads(answer.stdout) if form == "json" else yaml.safe_load(answer.stdout)
     first = data[0] if words == ["status"] else data
-    assert answer.returncode == 0
+    assert answer.exit_code == 0
     assert first["agent"] == "hello"
 
 
@@ -200,7 +197,7 @@ def test_a_watch_in_a_pipe_ends_with_the_code_of_the_upgrade(shop: Shop) -> None
     """Of one that has succeeded already, at once."""
     answer = run(shop, "watch", "hello-2")
 
-    assert answer.returncode == 0
+    assert answer.exit_code == 0
     assert "hello-2  12:01:00 UTC" in answer.stdout
     assert not CONTROL.search(answer.stdout)
 
@@ -227,10 +224,22 @@ def test_what_goes_wrong_is_one_sentence(
     """It says what to do; nobody is shown a traceback."""
     answer = run(shop, *words)
 
-    assert answer.returncode == code
+    assert answer.exit_code == code
     assert sentence in answer.stderr
     assert "Traceback" not in answer.stderr
     assert answer.stdout == ""
+
+
+def test_a_chart_can_be_a_picture(shop: Shop, tmp_path: Path) -> None:
+    """To be shown to those who were not there."""
+    file = tmp_path / "chart.svg"
+
+    done = run(shop, "chart", "hello", "--svg", str(file))
+    refused = run(shop, "chart", "hello", "--svg", str(tmp_path / "no" / "chart.svg"))
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert file.read_text(encoding="utf-8").startswith("<svg")
+    assert "cannot be written: No such file" in refused.stderr
 
 
 def test_a_name_of_both_kinds_asks_which_is_meant(shop: Shop) -> None:
@@ -241,7 +250,7 @@ def test_a_name_of_both_kinds_asks_which_is_meant(shop: Shop) -> None:
     doubtful, clear = run(shop, "status", "hello"), run(shop, "status", "agent/hello")
 
     assert "say agent/hello or upgrade/hello" in doubtful.stderr
-    assert clear.returncode == 0
+    assert clear.exit_code == 0
 
 
 @pytest.mark.parametrize("words", [["pause", "hello"], ["approve", "hello"]])
@@ -249,7 +258,7 @@ def test_a_verb_says_what_it_did_and_how_to_go_on(words: list[str], shop: Shop) 
     """An Agent's name means the upgrade that governs it; the options are repeated."""
     answer = run(shop, *words, "--context", "here")
 
-    assert answer.returncode == 0
+    assert answer.exit_code == 0
     assert answer.stdout.startswith("hello-3 ")
     assert re.search(r"kubectl agentherd \w+ hello-3 --context here", answer.stderr)
 
@@ -298,8 +307,6 @@ def test_kubectl_is_told_what_may_come_next(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Names of objects included; the last line keeps kubectl from offering files."""
-    place = "agentherd.plugin.connection.KUBE_CONFIG_DEFAULT_LOCATION"
-    monkeypatch.setattr(place, shop.kubeconfig)
     monkeypatch.setattr(sys, "argv", ["kubectl_complete-agentherd", *words.split(" ")])
 
     completion.main()
