@@ -65,9 +65,9 @@ def scored(url: str, name: str = "quality", **fields: Any) -> Object:
     return {"name": name, "http": source, "minimum": 0.8, "intervalSeconds": 1, **fields}
 
 
-def job(script: str, **fields: Any) -> Object:
+def job(script: str, *, shell: tuple[str, str] = ("/bin/sh", "-c"), **fields: Any) -> Object:
     """A metric that is the end of a Job."""
-    pod = template(command=["/bin/sh", "-c", script], ports=[])
+    pod = template(command=[*shell, script], ports=[])
     pod["metadata"] = {"labels": {"app": "tester"}}
     return {"name": "smoke", "job": {"template": pod, **fields}}
 
@@ -219,6 +219,16 @@ def test_answers_of_200_with_an_error_in_them_are_seen_by_who_reads_them(
 # Testers
 
 
+NEW_ALONE: Final = """
+import json, os, time, urllib.request
+time.sleep(8)
+url = f"http://{os.environ['AGENTHERD_CANARY_SERVICE']}:8080/"
+answers = [json.load(urllib.request.urlopen(url, timeout=5)) for _ in range(10)]
+assert {answer["version"] for answer in answers} == {"2.0.0"}, answers
+"""
+"""Passes, after a while, when all that answer at the Service of the new version are of it."""
+
+
 @pytest.mark.row("F05")
 def test_f05_a_tester_that_fails_rolls_back_and_the_old_image_still_serves(
     shared_world: World,
@@ -246,8 +256,9 @@ def test_f05_a_tester_that_fails_rolls_back_and_the_old_image_still_serves(
 def test_a_version_is_promoted_after_its_tester_has_passed_and_not_before(
     shared_world: World,
 ) -> None:
+    """It reaches the new version, and nobody else, at the Service it is told of."""
     world = shared_world
-    world.apply(judged("examined", job("sleep 8")))
+    world.apply(judged("examined", job(NEW_ALONE, shell=("python3", "-c")), make=agent))
     world.wait_until_ready("examined")
 
     upgrade = change(world, "examined", version="2.0.0")
