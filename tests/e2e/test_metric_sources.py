@@ -65,9 +65,9 @@ def scored(url: str, name: str = "quality", **fields: Any) -> Object:
     return {"name": name, "http": source, "minimum": 0.8, "intervalSeconds": 1, **fields}
 
 
-def job(script: str, *, shell: tuple[str, str] = ("/bin/sh", "-c"), **fields: Any) -> Object:
+def job(script: str, *, words: tuple[str, str] = ("/bin/sh", "-c"), **fields: Any) -> Object:
     """A metric that is the end of a Job."""
-    pod = template(command=[*shell, script], ports=[])
+    pod = template(command=[*words, script], ports=[])
     pod["metadata"] = {"labels": {"app": "tester"}}
     return {"name": "smoke", "job": {"template": pod, **fields}}
 
@@ -258,7 +258,7 @@ def test_a_version_is_promoted_after_its_tester_has_passed_and_not_before(
 ) -> None:
     """It reaches the new version, and nobody else, at the Service it is told of."""
     world = shared_world
-    world.apply(judged("examined", job(NEW_ALONE, shell=("python3", "-c")), make=agent))
+    world.apply(judged("examined", job(NEW_ALONE, words=("python3", "-c")), make=agent))
     world.wait_until_ready("examined")
 
     upgrade = change(world, "examined", version="2.0.0")
