@@ -7,7 +7,7 @@ stands in the same status as what it was decided by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from agentherd.api import (
@@ -15,6 +15,7 @@ from agentherd.api import (
     AgentUpgradeStatus,
     Analysis,
     AnalysisStatus,
+    OperatingMode,
     StrategyType,
     Verdict,
 )
@@ -106,29 +107,41 @@ def _has_requests(seen: AgentObservation, status: AgentUpgradeStatus, course: Co
 
 def _situation(seen: AgentObservation, status: AgentUpgradeStatus, course: Course) -> Situation:
     at_a_step = 0 < status.step <= len(course.steps)
-    unread = (
-        *_unread("new", seen, status.to_revision),
-        *_unread("stable", seen, status.from_revision),
-    )
+    served = seen.agent.spec.operating_mode is OperatingMode.RUNNING
+    sides = [
+        _Side("new", *_told(seen, status.to_revision)),
+        _Side("stable", *_told(seen, status.from_revision)),
+    ]
     return Situation(
         compared=seen.agent.spec.metrics is not None,
         step=status.step,
-        weight=course.steps[status.step - 1].weight if at_a_step else 0,
+        weight=course.steps[status.step - 1].weight if at_a_step and served else 0,
         last=at_a_step and status.step == len(course.steps),
-        unread="; ".join(unread),
+        unread="; ".join(filter(None, (side.unread for side in sides))),
+        blind=any(side.pods and not side.telling for side in sides),
     )
 
 
-def _unread(version: str, seen: AgentObservation, revision: str | None) -> Iterator[str]:
-    """In words, how many of the pods that should tell what they do are not read."""
-    pods: Sequence[PodView] = [
-        pod for pod in seen.pods_of(revision or "") if pod.ready and not pod.deleting
-    ]
-    silent = sum(_counted(seen, pod).totals is None for pod in pods)
-    if silent:
-        yield (
-            f"the metrics of {silent} of {len(pods)} pods of the {version} version cannot be read"
-        )
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """How many of the pods of a version tell what they do, of those that should."""
+
+    version: str
+    telling: int
+    pods: int
+
+    @property
+    def unread(self) -> str:
+        """In words, how many are not read; "" for none."""
+        silent = self.pods - self.telling
+        what = f"of {self.pods} pods of the {self.version} version cannot be read"
+        return f"the metrics of {silent} {what}" if silent else ""
+
+
+def _told(seen: AgentObservation, revision: str | None) -> tuple[int, int]:
+    """How many of the pods that are to stay tell what they do, and how many there are."""
+    pods = [pod for pod in seen.pods_of(revision or "") if pod.ready and not pod.deleting]
+    return sum(_counted(seen, pod).totals is not None for pod in pods), len(pods)
 
 
 def _counted(seen: AgentObservation, pod: PodView) -> CountedPod:

@@ -31,7 +31,8 @@ class Situation:
 
     `compared` says that pods are to tell what they do. `step` is the present one, and `weight` what
     it gives the new version; 0 where the strategy has no step that could be held. `last` says that
-    the new version gets all requests after it. `unread` says which pods do not tell, in words.
+    the new version gets all requests after it. `unread` says which pods do not tell, in words;
+    `blind` that of one version none does.
     """
 
     compared: bool
@@ -39,6 +40,7 @@ class Situation:
     weight: int
     last: bool = False
     unread: str = ""
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +199,9 @@ def _requests_missing(
             begins = status.since + timedelta(seconds=settings.warm_up_seconds)
             few += f", which count from {begins:%H:%M:%S} UTC on"
         yield few
-        if situation.unread:
-            yield situation.unread
-    elif not tells_errors(status) and not tells_latency(status):
+    if situation.unread and (situation.blind or status.step_requests < needed):
+        yield situation.unread
+    elif status.step_requests >= needed and not tells_errors(status) and not tells_latency(status):
         yield (
             "the pods tell neither which requests ended in errors nor how long they took, which "
             "spec.metrics of the Agent says how to find"

@@ -161,6 +161,21 @@ def test_too_little_holds_the_step() -> None:
     assert analysis(run).message in run.move.message
 
 
+def test_a_version_that_is_not_read_any_more_is_not_promoted() -> None:
+    """However much was seen before: nobody knows what it does now."""
+    run = found(at_step_two({"analysis": look(900)}, readings={"old": told(190)}), now=LATER)
+
+    assert run.move.reason is Reason.INCONCLUSIVE
+    assert "of the new version cannot be read" in run.move.message
+
+
+def test_where_nobody_is_served_nothing_is_waited_for() -> None:
+    """In Maintenance there are no requests to be had."""
+    seen = at_step_two({"analysis": look(3)}, operatingMode="Maintenance")
+
+    assert found(seen, now=LATER).status.phase is UpgradePhase.PROMOTING
+
+
 def test_enough_is_of_one_step() -> None:
     """What was seen at one does not count at the next."""
     readings = {"new": told(130), "old": told(190)}

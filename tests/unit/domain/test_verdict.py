@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -232,6 +233,7 @@ def test_pods_that_do_not_tell_are_named_where_requests_are_missing() -> None:
 
     assert unread in found(state(step_requests=3), situation=situation)[0].message
     assert unread not in found(state(), situation=situation)[0].message
+    assert unread in found(state(), situation=replace(situation, blind=True))[1].missing
 
 
 def test_a_dry_run_says_the_same_and_that_nothing_follows() -> None:
