@@ -14,6 +14,7 @@ from rich.text import Text
 
 from agentherd.api import Agent, AgentUpgrade, UpgradePhase
 from agentherd.api.analysis import AnalysisStatus
+from agentherd.domain.analysis import tells_errors
 from agentherd.plugin.terminal import coloured, fitting, grid
 from agentherd.plugin.words import condition, duration, has_ended, mean, share, step, version
 
@@ -89,10 +90,15 @@ def sides_table(analysis: AnalysisStatus) -> RenderableType:
         table.add_column(justify=align)
     dim = [Text(head, "dim") for head in ("", "requests", "errors", "", "mean")]
     table.add_row(*dim)
+    told = tells_errors(analysis)
     for name, side in (("new", analysis.canary), ("old", analysis.stable)):
         errors = Text(str(side.errors), "red" if side.errors and name == "new" else "")
         table.add_row(
-            name, str(side.requests), errors, share(side.errors, side.requests), mean(side)
+            name,
+            str(side.requests),
+            errors if told else "–",
+            share(side.errors, side.requests) if told else "",
+            mean(side),
         )
     return table
 

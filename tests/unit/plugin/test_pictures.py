@@ -122,6 +122,17 @@ def test_without_colour_there_are_no_control_characters(name: str) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", drawn(PICTURES[name](80)))
 
 
+def test_errors_that_nobody_tells_are_not_called_none() -> None:
+    """No data is not good data."""
+    found = judged()
+    silent = found.model_dump(by_alias=True, exclude_none=True)
+    silent["status"]["analysis"]["pods"] = [{"uid": "a", "requests": 500}]
+
+    shown = drawn(of(AgentUpgrade.model_validate(silent))(80))
+
+    assert re.search(r"^new +500 +–", shown, re.MULTILINE)
+
+
 def test_what_others_wrote_moves_no_cursor() -> None:
     """A comment in the cluster is no way into the terminal of whoever reads it."""
     found = read(AgentUpgrade, hostile().model_dump(by_alias=True, exclude_none=True))
