@@ -13,7 +13,7 @@ import pytest
 from tests.twin.rig import loop_clock
 from yarl import URL
 
-from agentherd.api import HTTPRequest
+from agentherd.api import HTTPRequest, PrometheusQuery
 from agentherd.domain.kinds import Key
 from agentherd.domain.metrics import Measured, Question
 from agentherd.engine.sources.inquiries import AT_ONCE, SLOW, SLOW_AT_ONCE, Inquiries
@@ -138,6 +138,21 @@ async def test_why_there_is_no_number_is_an_answer() -> None:
 
         assert found.measurements(GREETER) == {
             "down": Measured(at=loop_clock() - timedelta(seconds=1), message="cannot connect")
+        }
+
+
+async def test_each_kind_of_source_is_asked_in_its_own_words() -> None:
+    scalar = {"data": {"resultType": "scalar", "result": [0, "3"]}}
+    world = World(values={"prometheus": scalar, "quality": 0.9})
+    query = PrometheusQuery(address="http://prometheus", query="3")
+    async with world.inquiries() as found:
+        found.ask(GREETER, [question("quality"), replace(question("errors"), source=query)])
+        await asyncio.sleep(1)
+
+        answers = found.measurements(GREETER)
+        assert {name: answer.value for name, answer in answers.items()} == {
+            "quality": 0.9,
+            "errors": 3,
         }
 
 

@@ -238,6 +238,16 @@ def test_what_a_prometheus_finds_wrong_with_a_query_is_repeated() -> None:
     )
 
 
+def test_an_address_that_is_no_url_is_said_so() -> None:
+    async def ask() -> None:
+        async with over_the_web(ANYWHERE) as session:
+            query = PrometheusQuery(address="http://127.0.0.1:99999", query="up")
+            await prometheus.ask(session, query)
+
+    with pytest.raises(NoAnswer, match="not a URL"):
+        asyncio.run(ask())
+
+
 def test_a_query_is_asked_below_the_path_of_its_address() -> None:
     seen: list[server.Request] = []
 
