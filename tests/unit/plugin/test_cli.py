@@ -23,7 +23,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from tests.unit.plugin.conftest import Check
-from tests.unit.plugin.samples import agent, hostile, judged, pod, replica_set, succeeded
+from tests.unit.plugin.samples import agent, hostile, judged, pod, replica_set, succeeded, worse
 from tests.unit.plugin.servers import Answer, kubeconfig, server, told
 
 from agentherd.plugin import cli, completion, connection
@@ -41,11 +41,13 @@ class Shop:
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def answer(self, _method: str, path: str) -> Answer:
+    def answer(self, method: str, path: str) -> Answer:
         path, _, query = path.partition("?")
-        self.asked.append(path)
+        self.asked.append(f"{method} {path}")
         if path.endswith("selfsubjectreviews"):
             return 201, json.dumps({"status": {"userInfo": {"username": "ada"}}})
+        if method == "POST":
+            return 201, json.dumps({"metadata": {"name": "hello-to-1111111111-x"}})
         kind, _, name = path.rpartition("/")
         items = self.objects.get(path)
         if "watch=1" in query:
@@ -64,13 +66,14 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     ours, shop = "/apis/agentherd.dev/v1alpha1/namespaces/shop", Shop()
     stored = {
         f"{ours}/agents": [agent(), agent("checkout", status={"upgrade": None})],
-        f"{ours}/agentupgrades": [judged(), succeeded("hello-2"), hostile()],
+        f"{ours}/agentupgrades": [judged(), succeeded("hello-2"), hostile(), worse("hello-1")],
     }
     raw = {path: [each.model_dump(by_alias=True) for each in s] for path, s in stored.items()}
     raw[f"{ours}/agentupgrades"][2]["metadata"]["name"] = "hello-9"
     raw["/apis/agentherd.dev/v1alpha1/agents"] = raw[f"{ours}/agents"]
     raw["/apis/agentherd.dev/v1alpha1/agentupgrades"] = raw[f"{ours}/agentupgrades"]
     raw["/apis/apps/v1/namespaces/shop/replicasets"] = [replica_set("404ddc5402")]
+    raw["/apis/apps/v1/namespaces/shop/controllerrevisions"] = [replica_set("1111111111")]
     raw["/api/v1/namespaces/shop/pods"] = [pod("hello-404ddc5402-aaaaa", "404ddc5402")]
     raw["/api/v1/namespaces"] = [{"metadata": {"name": "shop"}}]
     shop.objects = raw
@@ -263,6 +266,80 @@ def test_a_verb_says_what_it_did_and_how_to_go_on(words: list[str], shop: Shop) 
     assert re.search(r"kubectl agentherd \w+ hello-3 --context here", answer.stderr)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pause hello", "hello-3 stays where it is, step 2 of 3, weight 25 %"),
+        ("resume hello", "hello-3 is not paused by anybody."),
+        ("promote hello", "hello-3 does not wait at step 2 or any before it."),
+        ("promote hello --full", "hello-3 skips all steps that are left"),
+        ("abort hello --reason slow", "hello-3 goes back to 1.4.1."),
+        ("rollback hello", "hello-3 goes back to 1.4.1."),
+        (
+            "rollback hello --to-revision 1111111111",
+            "hello-to-1111111111-x takes Agent hello back to 1111111111. It waits until hello-3 has",
+        ),
+        ("retry hello-1", "Attempt 2 of hello-1 begins. The feedback that was given still counts."),
+        ("approve hello", "hello-3 is approved by ada. So far nothing of it waits for approval."),
+        ("feedback hello --rating 4", "ada gives hello-3 4 of 5."),
+        ("feedback hello --rating 4 --from bob", "bob gives hello-3 4 of 5."),
+    ],
+)
+def test_each_verb_is_told_in_a_sentence(words: str, said: str, shop: Shop) -> None:
+    """What it did, and to what."""
+    answer = run(shop, *words.split())
+
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith(said)
+    wrote = [each for each in shop.asked if each.startswith(("PATCH", "POST /apis/agentherd"))]
+    assert len(wrote) == (0 if words.startswith("resume") else 1)
+
+
+@pytest.mark.parametrize("target", ["hello", "upgrade/hello-2", "agent/checkout"])
+def test_the_status_of_one_is_shown_and_given_to_programs(target: str, shop: Shop) -> None:
+    """Of an Agent with its upgrade, and of an upgrade by itself."""
+    shown, data = run(shop, "status", target), run(shop, "status", target, "-o", "json")
+
+    name = target.rpartition("/")[2]
+    assert name in shown.stdout
+    assert name in json.loads(data.stdout).values()
+
+
+def test_nothing_to_be_shown_is_said(shop: Shop) -> None:
+    """Where it was looked; a program that counts lines gets none."""
+    shop.objects["/apis/agentherd.dev/v1alpha1/namespaces/empty/agents"] = []
+    shop.objects["/apis/agentherd.dev/v1alpha1/namespaces/empty/agentupgrades"] = []
+
+    answer = run(shop, "status", "-n", "empty")
+
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert "There is no Agent in namespace empty." in answer.stderr
+
+
+def test_a_watch_at_a_terminal_leaves_the_last_picture(shop: Shop) -> None:
+    """So that how it ended can still be read."""
+    shown = at_terminal(shop, "watch", "hello-2", columns=80)
+
+    assert "Succeeded" in shown
+    assert "UpgradeSucceeded: revision 9abc01ef22 serves" in re.sub(
+        "\x1b\\[[0-9;?]*[a-zA-Z]", "", shown
+    )
+
+
+def test_an_approval_that_is_refused_names_the_permission(shop: Shop) -> None:
+    """And who one is, which is what has to be told to whoever can give it."""
+    allowed = shop.answer
+    refusal = told("Forbidden", 403, "denied: you need to update agentupgrades/approval")
+    with server(lambda how, path: refusal if how == "PATCH" else allowed(how, path)) as port:
+        config = Path(shop.kubeconfig)
+        config.write_text(re.sub(r"127.0.0.1:\d+", f"127.0.0.1:{port}", config.read_text()))
+
+        answer = run(shop, "approve", "hello")
+
+    assert answer.exit_code == 1
+    assert "you are ada, and may not approve" in answer.stderr
+
+
 def test_help_is_there_at_once() -> None:
     """Neither client nor models are loaded for it."""
     script = (
@@ -290,7 +367,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "offered"),
     [
         ("pau", ["pause"]),
-        ("pause hello-", ["hello-3", "hello-2", "hello-9"]),
+        ("pause hello-", ["hello-3", "hello-2", "hello-9", "hello-1"]),
         ("pause agent/", ["agent/hello", "agent/checkout"]),
         ("status -n s", ["shop"]),
         ("status --context h", ["here"]),
