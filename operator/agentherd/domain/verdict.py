@@ -49,13 +49,15 @@ class Judgement:
 
     `trigger` is why the upgrade is rolled back. `missing` is what has to be seen before the present
     step is left, unless it `proceeds` without, and `awaited` which testers have to succeed before a
-    promotion; "" for nothing.
+    promotion. `blind` says that of one version nothing is known now, as when all its pods have just
+    stopped to tell, or before a process that was just started has looked. All are "" for nothing.
     """
 
     trigger: Reason | None = None
     missing: str = ""
     proceeds: bool = False
     awaited: str = ""
+    blind: str = ""
     message: str = ""
 
 
@@ -116,7 +118,9 @@ def _found(
     reached = is_reached(counted, threshold=settings.rollback_threshold)
     if counted.total and reached:  # a threshold of 0 takes nothing back that nobody complains of
         return Judgement(trigger=_worst(strengths))
+    counts = situation.compared and not settings.dry_run and settings.minimum_requests
     return Judgement(
+        blind=situation.unread if situation.blind and situation.weight and counts else "",
         proceeds=settings.on_inconclusive is OnInconclusive.PROCEED,
         missing="; ".join(_missing(status, settings, situation, strengths, counted)),
         awaited=told(status.metrics, awaited(status.metrics, settings.metrics)),
@@ -199,9 +203,9 @@ def _requests_missing(
             begins = status.since + timedelta(seconds=settings.warm_up_seconds)
             few += f", which count from {begins:%H:%M:%S} UTC on"
         yield few
-    if situation.unread and (situation.blind or status.step_requests < needed):
-        yield situation.unread
-    elif status.step_requests >= needed and not tells_errors(status) and not tells_latency(status):
+        if situation.unread:
+            yield situation.unread
+    elif not tells_errors(status) and not tells_latency(status):
         yield (
             "the pods tell neither which requests ended in errors nor how long they took, which "
             "spec.metrics of the Agent says how to find"

@@ -86,12 +86,14 @@ def inconclusive(facts: Facts) -> Move | None:
     status, judgement = facts.status, facts.judgement
     if facts.step is None or status.step <= facts.released:
         return None
-    missing = "" if judgement.proceeds else judgement.missing
+    missing, blind = ("", "") if judgement.proceeds else (judgement.missing, judgement.blind)
     awaited = facts.awaited if status.step >= len(facts.course.steps) else ""
-    if not missing and not awaited:
+    # A process that was just started is blind for a second; that is no change of the phase.
+    phase = UpgradePhase.PAUSED if missing or awaited else status.phase
+    if not missing and not awaited and not blind:
         return None
-    message = f"{position(facts)}: {'; '.join(filter(None, (missing, awaited)))}"
-    return stay(facts, Reason.INCONCLUSIVE, message, phase=UpgradePhase.PAUSED)
+    message = f"{position(facts)}: {'; '.join(filter(None, (missing or blind, awaited)))}"
+    return stay(facts, Reason.INCONCLUSIVE, message, phase=phase)
 
 
 def unapproved(facts: Facts) -> Move | None:

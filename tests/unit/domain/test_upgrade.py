@@ -513,6 +513,7 @@ UNTESTED = Judgement(awaited="smoke: not measured yet")
         (UNSEEN, 2, {"step": 1}, True),
         (UNSEEN, 1, {"full": True}, False),
         (replace(UNSEEN, proceeds=True), 1, {}, False),
+        (replace(UNSEEN, blind="nothing is read"), 1, {}, True),
         (UNTESTED, 2, {}, False),
         (UNTESTED, 3, {}, True),
         (replace(UNTESTED, proceeds=True), 3, {}, True),
@@ -529,6 +530,17 @@ def test_inconclusive_it_stays_and_says_what_is_missing(
 
     assert (says(move) == (UpgradePhase.PAUSED, Reason.INCONCLUSIVE)) == waits
     assert not waits or judgement.missing + judgement.awaited in move.message
+
+
+@pytest.mark.parametrize("phase", [UpgradePhase.PROGRESSING, UpgradePhase.PAUSED])
+def test_blind_it_stays_as_it_is(phase: UpgradePhase) -> None:
+    """As for a second after each start of the operator."""
+    blind = Judgement(blind="the metrics of 1 of 1 pods cannot be read")
+
+    move = advance(at(judgement=blind, **waiting(phase=phase) | {"canary": 2}))
+
+    assert says(move) == (phase, Reason.INCONCLUSIVE)
+    assert blind.blind in move.message
 
 
 def test_what_goes_on_although_too_little_was_seen_says_so() -> None:

@@ -233,7 +233,7 @@ def test_pods_that_do_not_tell_are_named_where_requests_are_missing() -> None:
 
     assert unread in found(state(step_requests=3), situation=situation)[0].message
     assert unread not in found(state(), situation=situation)[0].message
-    assert unread in found(state(), situation=replace(situation, blind=True))[1].missing
+    assert unread in found(state(), situation=replace(situation, blind=True))[1].blind
 
 
 def test_a_dry_run_says_the_same_and_that_nothing_follows() -> None:
