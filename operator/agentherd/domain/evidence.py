@@ -29,7 +29,7 @@ class Bets:
 
     `shares` are the parts of it that go to each bet, of what is not saved at first and of what is
     saved and moved later; `staked` is the part of a purse that is staked at a look; `alpha` says
-    how many good versions may be rolled back.
+    which part of the good versions may be rolled back, by both tests together one in a hundred.
     """
 
     shares: tuple[float, ...]
@@ -43,8 +43,8 @@ RATIOS: Final = (1.5, 2.5, 6, 20)
 STEEPNESSES: Final = (2, 6, 20, 60)
 """How sharply each bet on the latency tells slower from faster; noise calls for a low one."""
 
-ERRORS: Final = Bets(shares=(1 / 4, 1 / 2, 1 / 8, 1 / 8), staked=0.95, alpha=0.008)
-LATENCY: Final = Bets(shares=(1 / 4, 1 / 4, 1 / 4, 1 / 4), staked=0.5, alpha=0.002)
+ERRORS: Final = Bets(shares=(1 / 4, 1 / 2, 1 / 8, 1 / 8), staked=0.95, alpha=0.009)
+LATENCY: Final = Bets(shares=(1 / 4, 1 / 4, 1 / 4, 1 / 4), staked=0.5, alpha=0.001)
 """Less is staked on the latency, because that of one look is often like that of the look before."""
 
 SAVINGS: Final = 0.1
