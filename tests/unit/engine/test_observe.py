@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.twin import NOON, raw_agent, raw_upgrade
-from tests.twin.rig import Pods
+from tests.twin import NOON, Twin, raw_agent, raw_upgrade
+from tests.twin.rig import Pods, loop_clock
 
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, KUBELET_EVENT, POD, Key
 from agentherd.domain.plan import Failure, Ref
@@ -30,7 +30,7 @@ def mounts() -> MountFailures:
 
 @pytest.fixture
 def observe(store: Store, mounts: MountFailures) -> ObserveAgent:
-    return agent_observer(store, mounts, Pods())
+    return agent_observer(store, mounts, Pods(Twin(loop_clock)))
 
 
 def available(status: str) -> dict[str, Any]:
