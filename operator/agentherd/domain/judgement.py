@@ -12,6 +12,7 @@ from datetime import datetime
 
 from agentherd.api import (
     AgentUpgrade,
+    AgentUpgradeSpec,
     AgentUpgradeStatus,
     Analysis,
     AnalysisStatus,
@@ -43,7 +44,7 @@ def judgement_of(
     """The state of the analysis after a look at what is seen now, and what follows from it."""
     upgrade = governing.upgrade
     status = upgrade.status
-    settings = settings_of(status)
+    settings = settings_of(upgrade.spec, status)
     if settings is None or not _is_under_way(seen, status):
         return status.analysis, NOTHING
     analysis = status.analysis
@@ -73,7 +74,7 @@ def carried_on(
     now: datetime,
 ) -> AnalysisStatus | None:
     """The analysis beside the status `after` a move: what a step has seen is of that step."""
-    settings, analysis = settings_of(after), after.analysis
+    settings, analysis = settings_of(governing.upgrade.spec, after), after.analysis
     if settings is None or not _is_under_way(seen, after):
         return analysis
     if analysis is None:
@@ -88,9 +89,10 @@ def carried_on(
     return judged(analysis, settings, feedback, _situation(seen, after, course))[0]
 
 
-def settings_of(status: AgentUpgradeStatus) -> Analysis | None:
-    """How the attempt is judged, as it was settled when it began."""
-    return status.strategy.analysis if status.strategy is not None else None
+def settings_of(spec: AgentUpgradeSpec, status: AgentUpgradeStatus) -> Analysis | None:
+    """How the attempt is judged, as it was settled when it began; what people say counts always."""
+    settled = status.strategy.analysis if status.strategy is not None else None
+    return settled or (Analysis() if spec.feedback else None)
 
 
 def _is_under_way(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:

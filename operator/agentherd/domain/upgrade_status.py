@@ -158,7 +158,7 @@ def _finished(
     if approval is not None:
         status = status.model_copy(update={"approval": approval.record(before.approval, now)})
         said = (*said, *_approved(approval))
-    said = (*said, *_analyzed(status))
+    said = (*said, *_analyzed(seen.upgrade.spec, status))
     kept = {c.type: c for c in before.conditions}
     told = {name for name, *_ in said}
     lasting = ("Validated", "TrafficApplied", *(() if approval else ("Approved",)))
@@ -191,9 +191,9 @@ def _approved(approval: Standing) -> Iterator[Said]:
     yield ("Approved", verdict, approval.reason, approval.message)
 
 
-def _analyzed(status: AgentUpgradeStatus) -> Iterator[Said]:
+def _analyzed(spec: AgentUpgradeSpec, status: AgentUpgradeStatus) -> Iterator[Said]:
     """Whether the new version is as good as the stable one, once there is anything to say."""
-    analysis, settings = status.analysis, settings_of(status)
+    analysis, settings = status.analysis, settings_of(spec, status)
     if analysis is None or settings is None:
         return
     verdict = _VERDICTS[analysis.verdict]

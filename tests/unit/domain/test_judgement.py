@@ -116,6 +116,17 @@ def test_without_anything_to_judge_by_there_is_no_analysis() -> None:
     assert found(at_step_two(judged=False), now=LATER).status.analysis is None
 
 
+def test_what_people_say_is_told_where_nothing_is_measured() -> None:
+    """It makes up a part of a score, which it does not reach alone; and it holds nothing."""
+    feedback = {"upgrade": {"feedback": [{"from": "me", "rating": 1}]}}
+
+    run = found(at_step_two(judged=False, metrics=None, **feedback), now=LATER)
+
+    assert analysis(run).score.total == 300
+    assert analysis(run).message.startswith("nothing has been measured yet: feedback 1 of 5")
+    assert run.status.phase is UpgradePhase.PROMOTING
+
+
 def test_a_new_attempt_forgets_the_analysis_of_the_one_before() -> None:
     status = {"phase": "RolledBack", "analysis": SINCE, "rollback": None, "attempt": 1}
     again = begun(status=status, attempt=2)
