@@ -37,6 +37,7 @@ from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
 from agentherd.domain.strategy import DEFAULTS, course, settled
 from agentherd.domain.upgrade import advance, begin
+from agentherd.domain.verdict import Judgement
 
 CONCEPTS = Path(__file__).parents[3] / "docs/concepts.md"
 
@@ -86,6 +87,8 @@ NEWS: Final[tuple[dict[str, Any], ...]] = (
     {"shifted": False},
     {"returnable": False},
     {"now": NOW + LONG},
+    {"judgement": Judgement(trigger=Reason.ERROR_RATE)},
+    {"judgement": Judgement(missing="requests", awaited="a tester")},
     {"asked": {"paused": True}},
     {"asked": {"promote": Promote(full=True)}},
     {"asked": {"promote": Promote(step=1)}},
