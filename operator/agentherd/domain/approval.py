@@ -104,12 +104,7 @@ def free_steps(strategy: EffectiveStrategy, *, steps: int) -> int | None:
 def approval_ahead(seen: SeenUpgrade) -> Standing | None:
     """The approval of an upgrade that has begun and comes to it yet; None where it does not."""
     status = seen.upgrade.status
-    at_a_step = status.phase in {UpgradePhase.PROGRESSING, UpgradePhase.PAUSED} and status.steps > 0
-    if not at_a_step or status.strategy is None:
-        return None
-    if status.strategy.automation is not Automation.SEMI_AUTO:
-        return None
-    return approval_of(seen, status)
+    return approval_of(seen, status) if _is_ahead(status) else None
 
 
 def approval_of(seen: SeenUpgrade, status: AgentUpgradeStatus) -> Standing | None:
@@ -127,8 +122,12 @@ def approval_of(seen: SeenUpgrade, status: AgentUpgradeStatus) -> Standing | Non
 
 def is_unchecked(upgrade: AgentUpgrade) -> bool:
     """Whether an approval is claimed of which nobody knows yet whether the API server checks it."""
-    over = upgrade.status.phase in ENDED and upgrade.spec.attempt <= (upgrade.status.attempt or 1)
-    return not over and _claimed(upgrade) and not _is_recorded(upgrade)
+    approval, status = upgrade.spec.approval, upgrade.status
+    if approval is None or approval.approved_by is None or _is_recorded(upgrade):
+        return False
+    again = upgrade.spec.attempt > (status.attempt or 1)
+    waits = status.phase in {None, UpgradePhase.PENDING} or (status.phase in ENDED and again)
+    return waits or _is_ahead(status)
 
 
 def standing(
@@ -166,8 +165,11 @@ def standing(
     )
 
 
-def _claimed(upgrade: AgentUpgrade) -> bool:
-    return upgrade.spec.approval is not None and upgrade.spec.approval.approved_by is not None
+def _is_ahead(status: AgentUpgradeStatus) -> bool:
+    """Whether what has begun is at a step still and has to be approved before the last move."""
+    if status.phase not in {UpgradePhase.PROGRESSING, UpgradePhase.PAUSED} or not status.steps:
+        return False
+    return status.strategy is not None and status.strategy.automation is Automation.SEMI_AUTO
 
 
 def _is_recorded(upgrade: AgentUpgrade) -> bool:

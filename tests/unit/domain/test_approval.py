@@ -31,6 +31,17 @@ from agentherd.domain.strategy import DEFAULTS, settled
 
 ADA = "ada@example.com"
 GOAL, OTHER = "1" * 10, "2" * 10
+SEMI_AUTO = {
+    "strategy": {
+        "type": "Canary",
+        "maxSurge": 1,
+        "progressDeadlineSeconds": 600,
+        "scaleDownDelaySeconds": 0,
+        "abortScaleDownDelaySeconds": 0,
+        "rollbackWindow": 3,
+        "automation": "SemiAuto",
+    }
+}
 RECORD = {"by": ADA, "at": "2026-11-21T11:00:00Z", "revision": GOAL}
 
 
@@ -189,13 +200,16 @@ def test_who_looks_is_told_what_to_do() -> None:
         ({"approvedBy": ADA, "revision": OTHER}, {"approval": RECORD}, True),
         ({"approvedBy": ADA}, {"phase": "Superseded"}, False),
         ({"approvedBy": ADA}, {"phase": "Succeeded", "attempt": 1}, False),
-        ({"approvedBy": ADA}, {"phase": "Paused"}, True),
+        ({"approvedBy": ADA}, {"phase": "Pending"}, True),
+        ({"approvedBy": ADA}, {"phase": "Paused"}, False),
+        ({"approvedBy": ADA}, {"phase": "Paused", "steps": 3} | SEMI_AUTO, True),
+        ({"approvedBy": ADA}, {"phase": "Promoting", "steps": 3} | SEMI_AUTO, False),
     ],
 )
 def test_the_server_is_asked_about_new_approvals_only(
     approval: dict[str, Any] | None, status: dict[str, Any], unchecked: bool
 ) -> None:
-    """Once for each; what has ended needs none."""
+    """Once for each; what has been passed or has ended needs none."""
     assert is_unchecked(upgrade(approval, status)) == unchecked
 
 
