@@ -21,7 +21,7 @@ from agentherd.domain.kinds import AGENT_UPGRADE, Key
 
 log = logging.getLogger(__name__)
 
-FRESH_SECONDS: Final = 10.0
+FRESH_SECONDS: Final = 5.0
 """How long the server is taken to check still, so that many approvals at once cost one request."""
 
 RETRY_SECONDS: Final = 10.0
