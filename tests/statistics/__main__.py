@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from tests.statistics.report import FIGURES, PAGE, with_tables, written
-from tests.statistics.table import BAD, CANARIES, COMPARED, GOOD, Row, compared
+from tests.statistics.table import BAD, CANARIES, COMPARED, GOOD, Row, compared, medians
 
 
 def main() -> int:
@@ -25,6 +25,7 @@ def main() -> int:
         "good": [found(row) for row in GOOD],
         "bad": [found(row) for row in BAD],
         "compared": [{"what": what, **compared(course)} for what, course in COMPARED],
+        "medians": medians(),
     }
     FIGURES.write_text(written(figures), encoding="utf-8")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), figures), encoding="utf-8")

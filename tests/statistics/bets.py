@@ -23,11 +23,12 @@ def errors_seen(seen: Seen, *, margin: float = MARGIN) -> Any:
     count = canary.errors + stable.errors
     looked = (canary.requests > 0) & (stable.requests > 0) & (count > 0)
     n_c, n_s = np.maximum(canary.requests, 1), np.maximum(stable.requests, 1)
-    part = n_c / (n_c + n_s)
-    rate = (canary.errors + evidence.CONTINUITY) / n_c
+    allowed, ratios = evidence.odds(margin)
+    part = allowed * n_c / (allowed * n_c + n_s)
+    rate = (canary.errors + evidence.CONTINUITY) / (allowed * n_c)
     rate_of_stable = (stable.errors + evidence.CONTINUITY) / n_s
     gains = []
-    for ratio in (margin * each for each in evidence.RATIOS):
+    for ratio in ratios:
         by_counts = canary.errors * np.log(ratio) - count * np.log1p((ratio - 1) * part)
         quotient = (rate + rate_of_stable) / (rate + ratio * rate_of_stable)
         by_rates = np.log(ratio) + 2 * np.log(quotient)

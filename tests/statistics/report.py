@@ -28,6 +28,7 @@ def with_tables(page: str, figures: Mapping[str, Any]) -> str:
         ("good", _good(figures["good"])),
         ("bad", _bad(figures["bad"])),
         ("compared", _compared(figures["compared"])),
+        ("medians", _medians(figures["medians"])),
     ):
         before, rest = page.split(f"<!-- {name} -->\n")
         _, after = rest.split(f"<!-- end of {name} -->\n")
@@ -58,6 +59,14 @@ def _compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
         cells = [_cell(row[name]) for name in RULES]
         yield f"| {row['what']} | {' | '.join(cells)} |"
+
+
+def _medians(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    kinds = [kind for kind in rows[0] if kind != "rate"]
+    yield f"| requests/s | {' | '.join(kinds)} |"
+    yield f"|---|{'---|' * len(kinds)}"
+    for row in rows:
+        yield f"| {row['rate']} | {' | '.join(_seconds(row[kind]) for kind in kinds)} |"
 
 
 def _cell(found: Mapping[str, Any]) -> str:

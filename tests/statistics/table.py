@@ -246,6 +246,18 @@ COMPARED: Final = (
 )
 """Half an hour each, judged by their errors in three ways."""
 
+RATES: Final = (1, 5, 20, 100, 500)
+"""Requests a second, a tenth of them to the canary."""
+
+WORSE: Final = {
+    "half fail": Course(failing=0.5),
+    "5 % fail": Course(failing=0.05),
+    "2.5 % fail": Course(worse=5),
+    "twice as slow": Course(slower=2),
+    "slower by half": Course(slower=1.5),
+}
+"""What half of the canaries are rolled back for after how long; of stable 0.5 % fails."""
+
 RULES: Final = {
     "bets": errors_seen,
     "threeStrikes": THREE_STRIKES.errors_seen,
@@ -257,3 +269,16 @@ def compared(course: Course) -> dict[str, dict[str, Any]]:
     """What each rule makes of the same canaries."""
     seen = simulated(replace(course, durations=None), canaries=CANARIES, seed=1)
     return {name: times(rule(seen), course) for name, rule in RULES.items()}
+
+
+def medians() -> list[dict[str, Any]]:
+    """After how many seconds half of the canaries are rolled back, within two hours."""
+    found = []
+    for rate in RATES:
+        row: dict[str, Any] = {"rate": rate}
+        for what, worse in WORSE.items():
+            course = replace(worse, rate=rate, looks=3600 if rate < 100 else 600)
+            seen = simulated(course, canaries=CANARIES // 4, seed=2)
+            row[what] = times(first_of(errors_seen(seen), latency_seen(seen)), course)["median"]
+        found.append(row)
+    return found

@@ -148,8 +148,8 @@ class Analysis(WireModel):
     is seen or a person promotes, `Proceed` goes on. Defaults to `Hold`."""
 
     error_margin: Annotated[float, Field(ge=1, le=100)] = 2
-    """How many times the error rate of the stable version that of the new one may be. Errors come
-    in bursts, so less than 2 rolls good versions back too. Defaults to 2."""
+    """How many times the error rate of the stable version that of the new one may be. Up to half of
+    it, fewer than one in a hundred is rolled back. Defaults to 2."""
 
     performance_impact: Annotated[float, Field(ge=0, le=100)] = 0.2
     """By which part of the mean latency of the stable version the new one may be slower; less than

@@ -76,8 +76,8 @@ def observe(
     """
     errors, latency = evidence.errors, evidence.latency
     if canary.requests and stable.requests and canary.errors + stable.errors:
-        ratios = [error_margin * ratio for ratio in RATIOS]
-        gains = [_gain_from_errors(canary, stable, ratio) for ratio in ratios]
+        allowed, ratios = odds(error_margin)
+        gains = [_gain_from_errors(canary, stable, allowed, ratio) for ratio in ratios]
         errors = _after(errors, gains, ERRORS)
     timed, timed_stable = _added(evidence.canary, canary), _added(evidence.stable, stable)
     if min(timed.requests, timed_stable.requests) >= ENOUGH_TIMED:
@@ -99,17 +99,28 @@ def latency_strength(evidence: Evidence) -> int:
     return _strength(evidence.latency, LATENCY)
 
 
-def _gain_from_errors(canary: Side, stable: Side, ratio: float) -> float:
-    """What a bet on `ratio` times the error rate wins for each unit that is staked.
+def odds(margin: float) -> tuple[float, list[float]]:
+    """How many times the errors of stable the bets are fair at, and the ratios to that they are on.
+
+    A bet wins against what fails more than about the root of its ratio times as often as is fair,
+    which is no less than the margin; up to half of it, or as often as stable, is fair.
+    """
+    allowed = max(1.0, margin / 2)
+    return allowed, [margin / allowed * ratio for ratio in RATIOS]
+
+
+def _gain_from_errors(canary: Side, stable: Side, allowed: float, ratio: float) -> float:
+    """What a bet on `ratio` times the error rate that is `allowed` wins for each unit staked.
 
     By counts it is fair if each error is as likely to be of the canary as each request is. By rates
     it is fair if each rate is a common one times an exponential variable of its own, which makes
     their quotient r log-logistic. The smaller gain is fair in either case, and below `ratio`.
     """
     errors = canary.errors + stable.errors
-    part = canary.requests / (canary.requests + stable.requests)
+    expected = allowed * canary.requests
+    part = expected / (expected + stable.requests)
     by_counts = canary.errors * math.log(ratio) - errors * math.log1p((ratio - 1) * part)
-    rate = (canary.errors + CONTINUITY) / canary.requests
+    rate = (canary.errors + CONTINUITY) / expected
     rate_of_stable = (stable.errors + CONTINUITY) / stable.requests
     quotient = (rate + rate_of_stable) / (rate + ratio * rate_of_stable)
     by_rates = math.log(ratio) + 2 * math.log(quotient)
