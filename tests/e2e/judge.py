@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ from typing import Any, Final
 import yaml
 from devcluster.packages import prometheus
 from devcluster.progress import Progress
+from tests.e2e.cluster import Object
 from tests.e2e.network import Network
 
 LOOK_EVERY: Final = 0.1
@@ -115,13 +116,18 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def a_prometheus(
-    network: Network, *, towards: str, kubeconfig: str | None, namespace: str, directory: Path
+    network: Network, judge: Judge, pods: Callable[[], Iterable[Object]], *, directory: Path
 ) -> Iterator[str]:
-    """The address of a Prometheus that asks all pods of Agents of a namespace each second."""
+    """The address of a Prometheus that asks these pods each second, and looks for new ones."""
     program = prometheus(Progress())
     port = network.free_port()
+    judge.say("targets", lambda _: Said(body=json.dumps([_target(p) for p in pods() if _ip(p)])))
     config = directory / "prometheus.yml"
-    config.write_text(yaml.safe_dump(_scraping(namespace, kubeconfig)))
+    # The package has no discovery of Kubernetes' own.
+    found = {"url": judge.url("targets"), "refresh_interval": "1s"}
+    scraped = {"job_name": "agents", "http_sd_configs": [found]}
+    often = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    config.write_text(yaml.safe_dump({"global": often, "scrape_configs": [scraped]}))
     with (directory / "prometheus.log").open("ab") as log:
         process = subprocess.Popen(
             [
@@ -137,39 +143,25 @@ def a_prometheus(
         )
     try:
         _await_listening(network, port, process)
-        yield f"http://{network.address(towards=towards)}:{port}"
+        yield f"http://{judge.host}:{port}"
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _scraping(namespace: str, kubeconfig: str | None) -> dict[str, Any]:
-    def label(source: str, target: str) -> dict[str, Any]:
-        return {"source_labels": [f"__meta_kubernetes_{source}"], "target_label": target}
-
-    agent = "pod_label_agentherd_dev_agent"
-    found: dict[str, Any] = {"role": "pod", "namespaces": {"names": [namespace]}}
-    if kubeconfig is not None:
-        found["kubeconfig_file"] = str(Path(kubeconfig).resolve())
-    return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [
-            {
-                "job_name": "agents",
-                "kubernetes_sd_configs": [found],
-                "relabel_configs": [
-                    {
-                        "source_labels": [f"__meta_kubernetes_{agent}"],
-                        "regex": ".+",
-                        "action": "keep",
-                    },
-                    label("namespace", "namespace"),
-                    label(agent, "agent"),
-                    label("pod_label_agentherd_dev_revision", "revision"),
-                ],
-            }
-        ],
+def _target(pod: Object) -> Object:
+    metadata = pod["metadata"]
+    labels = {
+        "namespace": metadata["namespace"],
+        "agent": metadata["labels"]["agentherd.dev/agent"],
+        "revision": metadata["labels"]["agentherd.dev/revision"],
     }
+    return {"targets": [f"{_ip(pod)}:8080"], "labels": labels}
+
+
+def _ip(pod: Object) -> str:
+    address: str = pod["status"].get("podIP", "")
+    return address
 
 
 def _await_listening(network: Network, port: int, process: subprocess.Popen[bytes]) -> None:

@@ -89,13 +89,20 @@ def wait_until_measured(world: World, name: str, times: int, *, within: float) -
     )
 
 
+@contextmanager
+def judging(world: World, name: str) -> Iterator[Judge]:
+    """A source at an address that the pods of an Agent, and so the operator, can reach."""
+    address = world.pods(name)[0]["status"]["podIP"]
+    with Judge(cluster_network(), towards=address).serving() as found:
+        yield found
+
+
 @pytest.fixture(scope="module")
 def judge(shared_world: World) -> Iterator[Judge]:
     """A source that answers what a test wants."""
     shared_world.apply(quiet("landmark"))
     shared_world.wait_until_ready("landmark")
-    address = shared_world.pod("landmark")["status"]["podIP"]
-    with Judge(cluster_network(), towards=address).serving() as found:
+    with judging(shared_world, "landmark") as found:
         yield found
 
 
@@ -328,13 +335,12 @@ ERRORS: Final = (
 @contextmanager
 def prometheus(world: World, directory: Path, name: str) -> Iterator[str]:
     """A Prometheus that scrapes the Agents of this test."""
-    with a_prometheus(
-        cluster_network(),
-        towards=world.pod(name)["status"]["podIP"],
-        kubeconfig=world.cluster.kubeconfig,
-        namespace=world.namespace,
-        directory=directory,
-    ) as address:
+    with (
+        judging(world, name) as judge,
+        a_prometheus(
+            cluster_network(), judge, lambda: world.pods(name), directory=directory
+        ) as address,
+    ):
         yield address
 
 
