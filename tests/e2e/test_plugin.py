@@ -479,6 +479,31 @@ def test_what_was_measured_is_explained_and_drawn(world: World, tmp_path: Path) 
     assert max(map(len, drawn.splitlines())) <= 40
 
 
+def test_a_version_that_fails_more_is_watched_explained_and_drawn(
+    world: World, tmp_path: Path
+) -> None:
+    """From the first request to the reason, for whoever is called at night."""
+    me = Person(world.cluster.kubeconfig, world.namespace)
+    policy = canary(served_step(50, waits=True), analysis={"warmUpSeconds": 1})
+    world.apply(routed(world, "a", upgradePolicy=policy, metrics={"port": "http"}))
+    world.wait_until_ready("a")
+
+    with load(world, "a", tmp_path) as running:
+        upgrade = change(world, "a", version="2.0.0", config={"errorRate": "0.3"})
+        watched = me.run("watch", "agent/a")
+        running.stop()
+    why, data = me.does("explain", "a"), me.data("explain", "a")
+    drawn = me.run("chart", upgrade, COLUMNS="60").out
+
+    assert watched.code == 3
+    assert "verdict Fail" in watched.out
+    assert re.search(r"RollingBack  ErrorRate: the new version fails more often", watched.out)
+    assert "ErrorRate: the new version fails more often" in why
+    assert "more errors  ██████████  100.0 %" in why
+    assert data["rollback"]["trigger"] == "ErrorRate"
+    assert re.search(r"^errors  max [1-9]", drawn, re.MULTILINE)
+
+
 def _read_until(terminal: int, word: str) -> str:
     """What a terminal shows up to a word."""
     found = ""

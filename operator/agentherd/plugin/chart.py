@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -93,33 +94,36 @@ def chart(upgrade: AgentUpgrade, *, width: int) -> RenderableType:
 
 
 def spread_over(looks: Sequence[Look], columns: int) -> list[int]:
-    """Which look each column shows: the first one that ended at the column's time or after it."""
-    if len(looks) == 1:
-        return [0] * columns
-    start, end = looks[0].at, looks[-1].at
+    """Which look each column shows: the first one that ended at the column's end or after it."""
+    start, end = _beginning(looks), looks[-1].at
     found, index = [], 0
     for column in range(columns):
-        at = start + (end - start) * column / max(1, columns - 1)
+        at = start + (end - start) * (column + 1) / columns
         while index < len(looks) - 1 and looks[index].at < at:
             index += 1
         found.append(index)
     return found
 
 
+def _beginning(looks: Sequence[Look]) -> datetime:
+    """When the first look began, taken to be as long as the second."""
+    first, second = looks[0].at, looks[min(1, len(looks) - 1)].at
+    return first - (second - first)
+
+
 def _drawn(curve: Curve, spread: Sequence[int], *, most: float) -> Iterator[Text]:
     heights = [_height(curve.values[index], most) for index in spread]
     for row in reversed(range(HEIGHT)):
         label = curve.name if row == 0 else ""
-        line = Text(f"{label:<{LABEL}}", "dim")
-        for height in heights:
-            line.append(
-                "·" if height is None and row == 0 else _EIGHTHS[_level(height, row)], curve.style
-            )
-        yield line
+        line = "".join(_part(height, row) for height in heights)
+        yield Text.assemble((f"{label:<{LABEL}}", "dim"), (line, curve.style))
 
 
-def _level(height: int | None, row: int) -> int:
-    return 0 if height is None else min(8, max(0, height - 8 * row))
+def _part(height: int | None, row: int) -> str:
+    """What one column shows in one line, the lowest of which is 0."""
+    if height is None:
+        return " " if row else "·"
+    return _EIGHTHS[min(8, max(0, height - 8 * row))]
 
 
 def _height(value: float | None, most: float) -> int | None:
@@ -130,7 +134,7 @@ def _height(value: float | None, most: float) -> int | None:
 
 
 def _axis(looks: Sequence[Look], columns: int) -> Text:
-    start, end = (f"{each.at:%H:%M:%S}" for each in (looks[0], looks[-1]))
+    start, end = f"{_beginning(looks):%H:%M:%S}", f"{looks[-1].at:%H:%M:%S}"
     span = max(1, columns - len(start) - len(end))
     return Text(f"{'':{LABEL}}{start}{'·' * span}{end}", "dim")
 

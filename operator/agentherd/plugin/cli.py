@@ -356,7 +356,7 @@ def _status_of(connection: Connection, target: str, output: str | None) -> None:
         if output:
             terminal.dump(overview.agents_data([agent], upgrades)[0], output)
             return
-        parts = [overview.agent_block(agent, now=_now())]
+        parts = [overview.agent_block(agent, upgrade, now=_now())]
         blocks = [overview.upgrade_block(upgrade, now=_now())] if upgrade else []
         terminal.show(Group(*parts, *blocks))
     elif output:

@@ -210,8 +210,8 @@ def _choices(upgrade: AgentUpgrade) -> Iterator[RenderableType]:
 
 def _bar(strength: int) -> Text:
     filled = BAR * strength // 1000
-    bar = Text("█" * filled, "bold red" if strength == 1000 else "yellow")
-    return bar.append("·" * (BAR - filled), "dim")
+    style = "bold red" if strength == 1000 else "yellow"
+    return Text.assemble(("█" * filled, style), ("·" * (BAR - filled), "dim"))
 
 
 def _share(strength: int) -> str:

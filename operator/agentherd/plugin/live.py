@@ -102,9 +102,9 @@ class Watched:
     def picture(self, *, now: datetime) -> RenderableType:
         """All of it, as it is now."""
         parts: list[RenderableType] = []
-        if self._agent is not None:
-            parts.append(agent_block(self._agent, now=now))
         present = self.present
+        if self._agent is not None:
+            parts.append(agent_block(self._agent, present, now=now))
         if present is not None:
             parts.append(upgrade_block(present, now=now))
             history = present.status.history[-LATEST:]

@@ -48,6 +48,16 @@ def governing_of(agent: Agent, upgrades: Sequence[AgentUpgrade]) -> AgentUpgrade
     )
 
 
+def serving(agent: Agent, upgrade: AgentUpgrade | None) -> str | None:
+    """The version of the stable revision, as far as it is known; the spec may ask for another."""
+    stable = agent.status.stable_revision
+    if upgrade is not None and stable == upgrade.status.to_revision:
+        return upgrade.status.to_version
+    if upgrade is not None and stable == upgrade.status.from_revision:
+        return upgrade.status.from_version
+    return agent.spec.version if stable == agent.status.target_revision else None
+
+
 def agents_table(
     agents: Sequence[Agent], upgrades: Sequence[AgentUpgrade], *, width: int, everywhere: bool
 ) -> RenderableType:
@@ -56,7 +66,7 @@ def agents_table(
     return fitting(_COLUMNS, rows, width=width)
 
 
-def agent_block(agent: Agent, *, now: datetime) -> Text:
+def agent_block(agent: Agent, upgrade: AgentUpgrade | None, *, now: datetime) -> Text:
     """Two lines about an Agent: what it does, and why it is ready or not."""
     status, ready = agent.status, condition(agent, "Ready")
     line = Text.assemble(
@@ -66,8 +76,8 @@ def agent_block(agent: Agent, *, now: datetime) -> Text:
         coloured(status.phase or "unseen"),
         f"  {_pods(agent)} pods available",
     )
-    if agent.spec.version:
-        line.append(f"  version {agent.spec.version}")
+    if version := serving(agent, upgrade):
+        line.append(f"  serves {version}")
     if status.phase_since:
         line.append(f"  for {duration((now - status.phase_since).total_seconds())}")
     if ready is not None and ready.status != "True" and ready.message:
@@ -107,8 +117,7 @@ def weight_bar(upgrade: AgentUpgrade) -> Text:
     """The part of the requests that the new version was given, and the part it was seen to get."""
     status = upgrade.status
     filled = round(BAR * status.weight / 100)
-    bar = Text("█" * filled, "green")
-    bar.append("·" * (BAR - filled), "dim")
+    bar = Text.assemble(("█" * filled, "green"), ("·" * (BAR - filled), "dim"))
     bar.append(f" {status.weight} %")
     if status.weight_seen is not None:
         bar.append(f", seen {status.weight_seen} %")
@@ -120,7 +129,11 @@ def agents_data(agents: Sequence[Agent], upgrades: Sequence[AgentUpgrade]) -> li
     found = []
     for agent in agents:
         governing = governing_of(agent, upgrades)
-        found.append(agent_data(agent) | {"upgrade": governing and upgrade_data(governing)})
+        seen = {
+            "stableVersion": serving(agent, governing),
+            "upgrade": governing and upgrade_data(governing),
+        }
+        found.append(agent_data(agent) | seen)
     return found
 
 
@@ -177,7 +190,7 @@ def _row(agent: Agent, upgrade: AgentUpgrade | None, everywhere: bool) -> dict[s
         "agent": Text(agent.metadata.name),
         "phase": coloured(agent.status.phase or "–"),
         "ready": Text(_pods(agent)),
-        "version": Text(agent.spec.version or ""),
+        "version": Text(serving(agent, upgrade) or ""),
     }
     if everywhere:
         row["namespace"] = Text(agent.metadata.namespace)

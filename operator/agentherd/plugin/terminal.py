@@ -60,8 +60,15 @@ def is_live(console: Console) -> bool:
 
 
 def show(renderable: RenderableType) -> None:
-    """Print it."""
-    console().print(renderable)
+    """Print it; without the blanks that fill a table, where they would only be in the way."""
+    out = console()
+    if out.is_terminal:
+        out.print(renderable)
+        return
+    with out.capture() as capture:
+        out.print(renderable)
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    out.out("\n".join(lines), highlight=False)
 
 
 def save(renderable: RenderableType, path: str) -> None:

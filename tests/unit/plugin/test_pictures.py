@@ -80,7 +80,7 @@ def curve(found: AgentUpgrade) -> Picture:
 PICTURES: dict[str, Picture] = {
     "status-all": fleet,
     "status-everywhere": everywhere,
-    "status-agent": lambda _width: agent_block(agent(), now=NOW),
+    "status-agent": lambda _width: agent_block(agent(), judged(), now=NOW),
     "status-judged": of(judged()),
     "status-pending": of(pending()),
     "status-rolled-back": of(worse()),
