@@ -58,10 +58,10 @@ class Course:
     `share` the part of the canary, one for all looks or several for equal parts of them. `errors`
     is the part of the requests that fails. From the look `since` on the canary fails `worse` times
     as often, or `failing` more of all, and takes `slower` times as long. `bursts` is the
-    coefficient of variation of each version's error rate from look to look. During the looks of
-    `outage` the given part of the requests to both fails; it is seen of the canary earlier by
-    `ahead` of a look. Each of three pods of a version is not read at a look with the probability
-    `missing`, and restarted with the probability `restarts`.
+    coefficient of variation of each version's error rate, which stays as it is for `lasting` looks
+    at a time. During the looks of `outage` the given part of the requests to both fails; it is seen
+    of the canary earlier by `ahead` of a look. Each of three pods of a version is not read at a
+    look with the probability `missing`, and restarted with the probability `restarts`.
     """
 
     interval: float = 2
@@ -74,6 +74,7 @@ class Course:
     slower: float = 1
     since: int = 0
     bursts: float = 0
+    lasting: int = 1
     outage: tuple[int, int, float] | None = None
     ahead: float = 0
     missing: float = 0
@@ -117,7 +118,8 @@ def _version(
     chance = np.broadcast_to((course.errors * factor)[:, None], (looks, canaries))
     if course.bursts:
         a = course.bursts**-2
-        chance = chance * random.gamma(a, 1 / a, (looks, canaries))
+        drawn = random.gamma(a, 1 / a, (-(-looks // course.lasting), canaries))
+        chance = chance * np.repeat(drawn, course.lasting, axis=0)[:looks]
     chance = np.minimum(chance + plus[:, None], 1)
     if course.outage:
         first, end, part = course.outage

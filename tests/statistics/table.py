@@ -120,6 +120,9 @@ GOOD: Final = (
     _good(
         "bursts, 1; 1,000 requests/s, one in twenty fails", replace(BURSTY, rate=1000, errors=0.05)
     ),
+    _good("bursts, ½, that last 10 s", Course(bursts=0.5, lasting=5)),
+    _good("bursts, 1, that last 10 s", Course(bursts=1, lasting=5), None),
+    _good("the same, with a look every 10 s", Course(bursts=1, interval=10, looks=60)),
     _good("bursts, 2", Course(bursts=2), None),
     _good("bursts, 2; 1,000 requests/s", Course(rate=1000, bursts=2), None),
     _good(
