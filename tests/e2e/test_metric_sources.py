@@ -276,7 +276,8 @@ def test_a_version_is_promoted_after_its_tester_has_passed_and_not_before(
     running = world.get("Job", f"{upgrade}-smoke-1")
     found = wait_for_end(world, upgrade)
 
-    assert "smoke" in (condition(waiting, "Progressing") or {})["message"]
+    told = (condition(waiting, "Progressing") or {})["message"]
+    assert "smoke: its Job has not ended yet" in told
     assert not running["status"].get("succeeded")
     assert found["status"]["phase"] == "Succeeded"
     ended = world.get("Job", f"{upgrade}-smoke-1")["status"]["completionTime"]

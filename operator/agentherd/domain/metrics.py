@@ -206,12 +206,15 @@ def inconclusive(statuses: Statuses, metrics: tuple[Metric, ...]) -> tuple[str, 
     return tuple(m.name for m in asked if _verdict(statuses, m) is Verdict.INCONCLUSIVE)
 
 
-def told(statuses: Statuses, names: Iterable[str]) -> str:
-    """What the latest measurements of some metrics say, in words; "" without names."""
+def told(statuses: Statuses, names: Iterable[str], *, untold: str = "not measured yet") -> str:
+    """What the latest measurements of some metrics say, in words; "" without names.
+
+    `untold` is said of one of which nothing is known.
+    """
     latest = {each.name: each.measurements[-1] for each in statuses if each.measurements}
     parts = []
     for name in names:
-        said = latest[name].message if name in latest else "not measured yet"
+        said = latest[name].message if name in latest else untold
         parts.append(f"{name}: {said}")
     return "; ".join(parts)
 

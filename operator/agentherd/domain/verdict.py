@@ -123,7 +123,11 @@ def _found(
         blind=situation.unread if situation.blind and situation.weight and counts else "",
         proceeds=settings.on_inconclusive is OnInconclusive.PROCEED,
         missing="; ".join(_missing(status, settings, situation, strengths, counted)),
-        awaited=told(status.metrics, awaited(status.metrics, settings.metrics)),
+        awaited=told(
+            status.metrics,
+            awaited(status.metrics, settings.metrics),
+            untold="its Job has not ended yet",
+        ),
     )
 
 

@@ -207,6 +207,17 @@ async def test_the_end_of_a_tester_decides(strategy: dict[str, Any], end: str, p
         assert "Job greeter-2-smoke-1 has failed: BackoffLimitExceeded" in record["reason"]
 
 
+async def test_what_waits_for_a_tester_says_so() -> None:
+    life = Life(SMOKE)
+    await life.begin()
+
+    await life.work(seconds=15)
+
+    progressing = next(c for c in life.status["conditions"] if c["type"] == "Progressing")
+    assert progressing["reason"] == "Inconclusive"
+    assert "smoke: its Job has not ended yet" in progressing["message"]
+
+
 async def test_a_tester_is_run_once_whoever_looks() -> None:
     life = Life(SMOKE)
     await life.begin()
