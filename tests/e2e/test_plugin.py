@@ -23,7 +23,6 @@ import yaml
 from tests.e2e.api_proxy import ApiProxy
 from tests.e2e.cluster import Cluster, Object
 from tests.e2e.network import cluster_network
-from tests.e2e.operator_process import ROOT
 from tests.e2e.served import load, routed, wait_until_sent
 from tests.e2e.served import step as served_step
 from tests.e2e.test_upgrade_words import (
@@ -38,7 +37,6 @@ from tests.e2e.test_upgrade_words import (
 from tests.e2e.world import START, Command, World, _kubectl
 
 THREE_STEPS: Final = canary(step(10), step(30), step(50))
-POLICIES: Final = ROOT / "manifests" / "base" / "approval-policies.yaml"
 CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
@@ -417,14 +415,9 @@ def test_a_wrong_context_and_a_wrong_name_are_told(me: Person, tmp_path: Path) -
 
 
 def test_only_who_may_approve_can_do_it_with_the_plugin(
-    shared_world: World, cluster: Cluster, tmp_path: Path
+    shared_world: World, tmp_path: Path
 ) -> None:
     """The others are told which permission they need; the record names who it was."""
-    for policy in yaml.safe_load_all(POLICIES.read_text()):
-        applied = shared_world.kubectl(
-            "apply", "--server-side", "--force-conflicts", "-f-", stdin=json.dumps(policy)
-        )
-        assert applied.code == 0, applied.err
     world = shared_world
     steerer = somebody(world, tmp_path, "steerer", READ, STEER)
     approver = somebody(world, tmp_path, "approver", READ, STEER, APPROVE)
