@@ -330,7 +330,7 @@ def test_manual_waits_before_the_first_pod(people: World) -> None:
     )
     world.wait_for_phase("manual", "Suspended")
     running = patched(world, EVE, "manual", kind="agent", operatingMode="Running", version="2.0.0")
-    world.wait_for_phase("manual", "Online")
+    world.wait_for_condition("manual", "Available", "True")
     (*_, last) = world.upgrades("manual")
     before = (sizes(world, "manual"), world.status("manual")["stableRevision"])
     name = last["metadata"]["name"]
