@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web as server
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from agentherd.api import HTTPRequest, PrometheusQuery
 from agentherd.domain.reach import Reach
 from agentherd.engine.sources import http, prometheus
+from agentherd.engine.sources.names import THREADS
 from agentherd.engine.sources.web import BODY_LIMIT, NoAnswer, over_the_web
 
 ANYWHERE = Reach(refused=())
@@ -181,6 +184,44 @@ def test_who_is_not_there_does_not_answer(url: str, why: str) -> None:
 
     with pytest.raises(NoAnswer, match=why):
         asyncio.run(ask())
+
+
+def test_a_name_leads_to_a_server() -> None:
+    async def answer(_: server.Request) -> server.Response:
+        return server.json_response(3)
+
+    async def ask() -> float:
+        app = server.Application()
+        app.router.add_get("/", answer)
+        async with TestServer(app) as live, over_the_web(ANYWHERE) as session:
+            return await http.ask(session, HTTPRequest(url=f"http://localhost:{live.port}/"))
+
+    assert asyncio.run(ask()) == 3
+
+
+def test_a_slow_name_server_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads that the loop has for all others stay free, however many names are looked up."""
+    known = threading.Event()
+
+    def slow(*_: object, **__: object) -> list[object]:
+        known.wait(10)
+        raise OSError("not known")
+
+    async def ask() -> None:
+        async with over_the_web(ANYWHERE, timeout=1) as session:
+            asked = [
+                asyncio.create_task(session.get(URL(f"http://judge-{number}.test/")))
+                for number in range(THREADS)
+            ]
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(5):
+                await asyncio.to_thread(int)
+            known.set()
+            await asyncio.wait(asked)
+            assert all(isinstance(each.exception(), NoAnswer) for each in asked)
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+    asyncio.run(ask())
 
 
 # Prometheus

@@ -22,6 +22,7 @@ from yarl import URL
 
 from agentherd import __version__
 from agentherd.domain.reach import Reach
+from agentherd.engine.sources.names import Names
 
 TIMEOUT: Final = 10.0
 """Seconds until an answer has to be there as a whole."""
@@ -57,9 +58,13 @@ class Web(Protocol):
 @asynccontextmanager
 async def over_the_web(reach: Reach, *, timeout: float = TIMEOUT) -> AsyncIterator[Web]:  # noqa: ASYNC109
     """A session that reaches whom it may, for `timeout` seconds each time."""
-    async with aiohttp.ClientSession(
+    names = Names()
+    session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=0, force_close=True, socket_factory=lambda found: _dial(reach, found)
+            limit=0,
+            force_close=True,
+            resolver=names,
+            socket_factory=lambda found: _dial(reach, found),
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={
@@ -71,8 +76,12 @@ async def over_the_web(reach: Reach, *, timeout: float = TIMEOUT) -> AsyncIterat
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=timeout),
         trust_env=False,
-    ) as session:
-        yield _Web(session, reach, timeout)
+    )
+    try:
+        async with session:
+            yield _Web(session, reach, timeout)
+    finally:
+        await names.close()
 
 
 class _Web:
