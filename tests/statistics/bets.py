@@ -1,4 +1,4 @@
-"""The bets of `agentherd.domain.evidence` on many canaries at once.
+"""The bets of `agentherd.domain.judging.evidence` on many canaries at once.
 
 The operator judges one canary at a time; two thousand of them would take it minutes. That this is
 the same judgement, a test shows.
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tests.statistics.canaries import Seen
 
-from agentherd.domain import evidence
+from agentherd.domain.judging import evidence
 
 MARGIN = 2.0
 IMPACT = 0.2

@@ -21,6 +21,7 @@ from tests.twin.samples import NOON
 from agentherd.cluster import WatchEvent
 from agentherd.domain.decide import decide
 from agentherd.domain.errors import TransientError
+from agentherd.domain.judging.metrics import Measured, Question
 from agentherd.domain.kinds import (
     AGENT,
     CHILD_KINDS,
@@ -33,7 +34,6 @@ from agentherd.domain.kinds import (
     ROUTE_KINDS,
     Key,
 )
-from agentherd.domain.metrics import Measured, Question
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Plan
 from agentherd.domain.readings import Checks, Reading, Target

@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from agentherd.api import UpgradePhase
-from agentherd.domain.change import (
-    Objection,
-    is_running,
-)
 from agentherd.domain.conditions import not_understood, unmanaged
 from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.plan import (
@@ -17,9 +13,13 @@ from agentherd.domain.plan import (
     WriteStatus,
 )
 from agentherd.domain.reasons import Reason
+from agentherd.domain.routing.traffic import canaries_in, restored
 from agentherd.domain.status import write_status
-from agentherd.domain.traffic import canaries_in, restored
-from agentherd.domain.upgrade_status import (
+from agentherd.domain.upgrades.change import (
+    Objection,
+    is_running,
+)
+from agentherd.domain.upgrades.status import (
     superseded_status,
     waiting_status,
     write_upgrade_status,

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from agentherd.api import AgentStatus, ConfigUpdate
 from agentherd.domain import children
-from agentherd.domain.change import Choice, is_running
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.kinds import (
     CONFIG_ANNOTATION,
@@ -28,6 +27,7 @@ from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Apply, Delete, Manifest, Merge, Stage
 from agentherd.domain.revision import Revision, obsolete_revisions, revision_number
 from agentherd.domain.template import check
+from agentherd.domain.upgrades.change import Choice, is_running
 from agentherd.domain.upkeep import keep
 from agentherd.domain.views import TIME_FORMAT, Child
 

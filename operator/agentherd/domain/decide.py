@@ -18,16 +18,10 @@ from typing import Final
 from agentherd.api import AgentStatus, Phase, StrategyType, UpgradePhase
 from agentherd.domain.aside import hands_off, without_agent
 from agentherd.domain.belongings import agent_children, obsolete, reloaded_pods
-from agentherd.domain.change import (
-    Choice,
-    choose,
-    is_gated,
-    revision_named,
-    revision_or_lost,
-)
 from agentherd.domain.dependencies import circle, waits_for
+from agentherd.domain.judging.metrics import Question
+from agentherd.domain.judging.testers import asked, asked_at, is_addressed, trials, useless
 from agentherd.domain.kinds import AGENT_UPGRADE
-from agentherd.domain.metrics import Question
 from agentherd.domain.news import agent_news, upgrade_news
 from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.phase import Facts, Verdict, judge
@@ -42,17 +36,11 @@ from agentherd.domain.plan import (
     WriteStatus,
 )
 from agentherd.domain.pods import measured, replaced, sized
-from agentherd.domain.ports import served_port
 from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
-from agentherd.domain.rollout import first_sizes, kept_until, upgrade_sizes
-from agentherd.domain.run import Run, fault_of, is_asked_anew, mirrored, run, stable_by_itself
-from agentherd.domain.situation import facts_of, failure_of, malformed
-from agentherd.domain.status import next_status, write_status
-from agentherd.domain.strays import strays
-from agentherd.domain.testers import asked, asked_at, is_addressed, trials, useless
-from agentherd.domain.traffic import (
+from agentherd.domain.routing.ports import served_port
+from agentherd.domain.routing.traffic import (
     Split,
     is_taken_back,
     keeps_people,
@@ -60,7 +48,26 @@ from agentherd.domain.traffic import (
     traffic_intents,
     unreachable,
 )
-from agentherd.domain.upgrade_phases import ENDED
+from agentherd.domain.situation import facts_of, failure_of, malformed
+from agentherd.domain.status import next_status, write_status
+from agentherd.domain.strays import strays
+from agentherd.domain.upgrades.change import (
+    Choice,
+    choose,
+    is_gated,
+    revision_named,
+    revision_or_lost,
+)
+from agentherd.domain.upgrades.phases import ENDED
+from agentherd.domain.upgrades.rollout import first_sizes, kept_until, upgrade_sizes
+from agentherd.domain.upgrades.run import (
+    Run,
+    fault_of,
+    is_asked_anew,
+    mirrored,
+    run,
+    stable_by_itself,
+)
 
 SETTLE: Final = timedelta(seconds=2)
 """How long those who send to a Service may take to follow a change, unless the Agent says."""

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from agentherd.api import AgentUpgrade, UpgradePhase
-from agentherd.domain.change import is_running
 from agentherd.domain.observation import Dependency
+from agentherd.domain.upgrades.change import is_running
 
 
 def waits_for(dependencies: Iterable[Dependency], *, ran: bool) -> tuple[str, ...]:

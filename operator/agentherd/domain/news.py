@@ -13,7 +13,6 @@ from typing import Final
 
 from agentherd.api import AgentStatus, AgentUpgradeStatus, Phase, UpgradePhase
 from agentherd.domain import children
-from agentherd.domain.change import Choice, approval_before
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.phase import Verdict
@@ -22,9 +21,10 @@ from agentherd.domain.plan import (
     Intent,
 )
 from agentherd.domain.reasons import Reason
-from agentherd.domain.run import Run, weight_seen
-from agentherd.domain.traffic import Split, given_weight, obstacle
-from agentherd.domain.upgrade_status import (
+from agentherd.domain.routing.traffic import Split, given_weight, obstacle
+from agentherd.domain.upgrades.change import Choice, approval_before
+from agentherd.domain.upgrades.run import Run, weight_seen
+from agentherd.domain.upgrades.status import (
     identity_of,
     overtaken_status,
     running_status,

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agentherd.api import Agent, AgentUpgrade, OperatingMode, Phase
-from agentherd.domain.gateways import SeenGateways
+from agentherd.domain.judging.metrics import Measured
 from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, Key, Kind
-from agentherd.domain.metrics import Measured
 from agentherd.domain.plan import Failure, Identity, Owner, Ref
 from agentherd.domain.readings import Checks, Reading
-from agentherd.domain.routes import RouteView
-from agentherd.domain.strategy import DEFAULTS, Defaults
+from agentherd.domain.routing.gateways import SeenGateways
+from agentherd.domain.routing.routes import RouteView
+from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import Child, JobView, PodView, ReplicaSetView, RevisionView
 
 

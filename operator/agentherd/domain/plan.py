@@ -17,8 +17,8 @@ from enum import IntEnum
 from hashlib import blake2b
 from typing import Any
 
+from agentherd.domain.judging.metrics import Question
 from agentherd.domain.kinds import Kind
-from agentherd.domain.metrics import Question
 from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
 

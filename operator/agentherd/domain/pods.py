@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from agentherd.domain.attempt import stale_pods
 from agentherd.domain.drain import Mark, Shrinking, shrink
 from agentherd.domain.kinds import (
     DELETION_COST_ANNOTATION,
@@ -26,8 +25,9 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Delete, Merge, Scale, Stage
 from agentherd.domain.readings import Counters, Target
 from agentherd.domain.revision import Revision
-from agentherd.domain.run import Run
 from agentherd.domain.template import container_ports, probed_port
+from agentherd.domain.upgrades.attempt import stale_pods
+from agentherd.domain.upgrades.run import Run
 from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
 
 DRAIN_TIMEOUT: Final = timedelta(seconds=30)

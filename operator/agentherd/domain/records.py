@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentherd.domain import children
-from agentherd.domain.change import Choice, promoted
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import (
@@ -19,8 +18,9 @@ from agentherd.domain.plan import (
     Merge,
     Stage,
 )
-from agentherd.domain.run import Run
-from agentherd.domain.upgrade_status import identity_of
+from agentherd.domain.upgrades.change import Choice, promoted
+from agentherd.domain.upgrades.run import Run
+from agentherd.domain.upgrades.status import identity_of
 
 
 def records(seen: AgentObservation, choice: Choice, under_way: Run | None) -> Iterator[Intent]:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from agentherd.api import AgentStatus
 from agentherd.domain import children
-from agentherd.domain.change import Choice
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import REPLICA_SET, revision_name
@@ -19,10 +18,11 @@ from agentherd.domain.phase import Facts
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
-from agentherd.domain.rollout import is_complete
-from agentherd.domain.run import Run, fault_of, is_made_of
 from agentherd.domain.template import check
-from agentherd.domain.upgrade_phases import ENDED
+from agentherd.domain.upgrades.change import Choice
+from agentherd.domain.upgrades.phases import ENDED
+from agentherd.domain.upgrades.rollout import is_complete
+from agentherd.domain.upgrades.run import Run, fault_of, is_made_of
 
 
 def facts_of(

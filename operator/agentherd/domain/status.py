@@ -18,11 +18,11 @@ from agentherd.api import (
 )
 from agentherd.domain.conditions import CONDITION_TYPES, conditions
 from agentherd.domain.kinds import AGENT_LABEL
-from agentherd.domain.moves import OPERATOR
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import MAINTENANCE_REASON, Facts, Verdict
 from agentherd.domain.plan import WriteStatus, digest
 from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrades.moves import OPERATOR
 
 CONFIG_HISTORY: Final = 10
 FORMER_REVISIONS: Final = 20

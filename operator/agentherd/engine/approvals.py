@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agentherd.cluster import Cluster
-from agentherd.domain.approval import POLICY_SAYS
 from agentherd.domain.errors import TerminalError, TransientError
 from agentherd.domain.kinds import AGENT_UPGRADE, Key
+from agentherd.domain.upgrades.approval import POLICY_SAYS
 
 log = logging.getLogger(__name__)
 

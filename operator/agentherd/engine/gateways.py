@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from agentherd.domain.gateways import SeenGateways, class_of, features_of
 from agentherd.domain.kinds import GATEWAY, GATEWAY_CLASS, GATEWAY_KINDS, Key, Kind
+from agentherd.domain.routing.gateways import SeenGateways, class_of, features_of
 
 
 class Gateways:

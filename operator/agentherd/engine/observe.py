@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from agentherd.api import Agent, AgentUpgrade
-from agentherd.domain.approval import is_unchecked
 from agentherd.domain.dependencies import circle_of_upgrades
 from agentherd.domain.faults import mount_fault
+from agentherd.domain.judging.metrics import Measured
 from agentherd.domain.kinds import (
     AGENT,
     CONFIG_MAP,
@@ -22,7 +22,6 @@ from agentherd.domain.kinds import (
     SERVICE_ACCOUNT,
     Key,
 )
-from agentherd.domain.metrics import Measured
 from agentherd.domain.observation import (
     AgentObservation,
     Dependency,
@@ -31,7 +30,8 @@ from agentherd.domain.observation import (
 )
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Checks, Reading
-from agentherd.domain.strategy import DEFAULTS, Defaults
+from agentherd.domain.upgrades.approval import is_unchecked
+from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import JobView, PodView, ReplicaSetView, RevisionView
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.store import Store

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
 from agentherd.domain.errors import Invalid, TerminalError, TransientError
+from agentherd.domain.judging.metrics import Question
 from agentherd.domain.kinds import REPLICA_SET, Key, Kind
-from agentherd.domain.metrics import Question
 from agentherd.domain.plan import Failure, Owner, Plan, Ref, Write, WriteStatus
 from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason

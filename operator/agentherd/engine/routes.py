@@ -15,8 +15,8 @@ from typing import Any
 
 from agentherd.api import Traffic
 from agentherd.domain.kinds import Key, Kind
-from agentherd.domain.routes import RouteView
-from agentherd.domain.traffic import Place, place_of
+from agentherd.domain.routing.routes import RouteView
+from agentherd.domain.routing.traffic import Place, place_of
 from agentherd.engine.tombstones import Tombstones
 
 

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import ValidationError
 
 from agentherd.api import Agent, AgentUpgrade
-from agentherd.domain.gateways import mirrors
+from agentherd.domain.judging.testers import tries
 from agentherd.domain.kinds import (
     AGENT,
     AGENT_UPGRADE,
@@ -39,8 +39,8 @@ from agentherd.domain.kinds import (
     Key,
     Kind,
 )
-from agentherd.domain.services import ServiceView
-from agentherd.domain.testers import tries
+from agentherd.domain.routing.gateways import mirrors
+from agentherd.domain.routing.services import ServiceView
 from agentherd.domain.views import (
     Child,
     JobView,

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agentherd.api import AgentUpgrade, UpgradePhase, Verdict
 from agentherd.api.analysis import Analysis, Metric, MetricStatus
-from agentherd.domain.evidence import error_strength, latency_strength
+from agentherd.domain.judging.evidence import error_strength, latency_strength
 from agentherd.plugin.overview import upgrade_block, upgrade_data
 from agentherd.plugin.terminal import coloured, grid
 from agentherd.plugin.words import clock, condition, duration, has_ended, number

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from agentherd.api import Agent, AgentUpgrade, UpgradePhase
 from agentherd.api.analysis import AnalysisStatus
-from agentherd.domain.analysis import tells_errors
+from agentherd.domain.judging.analysis import tells_errors
 from agentherd.plugin.terminal import coloured, fitting, grid
 from agentherd.plugin.words import condition, duration, has_ended, mean, share, step, version
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agentherd.api import Agent, AgentUpgrade, UpgradePhase
 from agentherd.api.meta import Condition
-from agentherd.domain.upgrade_phases import MOVING
+from agentherd.domain.upgrades.phases import MOVING
 from agentherd.plugin.problems import Problem, near
 from agentherd.plugin.words import condition, has_ended
 

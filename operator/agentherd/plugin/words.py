@@ -14,8 +14,8 @@ from typing import Any, Final
 from agentherd.api import Agent, AgentUpgrade
 from agentherd.api.analysis import Side
 from agentherd.api.meta import Condition
-from agentherd.domain.change import is_asked_again
-from agentherd.domain.upgrade_phases import ENDED
+from agentherd.domain.upgrades.change import is_asked_again
+from agentherd.domain.upgrades.phases import ENDED
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

@@ -17,9 +17,9 @@ from agentherd.api.crd import crd_yaml
 from agentherd.api.resources import RESOURCES
 from agentherd.api.strategy import MAX_STEPS, SURGE_PATTERN
 from agentherd.domain.errors import Unauthorized
+from agentherd.domain.judging.reach import Reach
 from agentherd.domain.kinds import Key
-from agentherd.domain.reach import Reach
-from agentherd.domain.strategy import DEFAULTS, Defaults
+from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.runtime import logs
 from agentherd.runtime.settings import Settings, own_namespace
 

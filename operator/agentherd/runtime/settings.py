@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from agentherd.domain.judging.reach import Reach
 from agentherd.domain.kinds import Key
-from agentherd.domain.reach import Reach
-from agentherd.domain.strategy import DEFAULTS, Defaults
+from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 

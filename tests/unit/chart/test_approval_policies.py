@@ -15,7 +15,7 @@ import yaml
 from agentherd.api import Automation
 from agentherd.api.crd import object_schema
 from agentherd.api.resources import AGENT_UPGRADE
-from agentherd.domain.approval import POLICY_SAYS
+from agentherd.domain.upgrades.approval import POLICY_SAYS
 
 BASE = Path(__file__).parents[3] / "manifests/base"
 FOUND = list(yaml.safe_load_all((BASE / "approval-policies.yaml").read_text(encoding="utf-8")))

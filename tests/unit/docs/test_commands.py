@@ -18,10 +18,10 @@ import yaml
 from click import Option
 
 from agentherd.api import Agent, AgentUpgrade
+from agentherd.domain.judging.verdict import LEADS
 from agentherd.domain.reasons import Reason
-from agentherd.domain.strategy import Defaults
-from agentherd.domain.verdict import LEADS
-from agentherd.domain.way_back import TRIGGERS
+from agentherd.domain.upgrades.strategy import Defaults
+from agentherd.domain.upgrades.way_back import TRIGGERS
 from agentherd.runtime.cli import run
 
 REPOSITORY = Path(__file__).parents[3]

@@ -30,14 +30,14 @@ from agentherd.api import (
     StrategyType,
     UpgradePhase,
 )
-from agentherd.domain.change import is_asked_again, is_running
 from agentherd.domain.faults import Fault
-from agentherd.domain.moves import Facts
+from agentherd.domain.judging.verdict import Judgement
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
-from agentherd.domain.strategy import DEFAULTS, course, settled
-from agentherd.domain.upgrade import advance, begin
-from agentherd.domain.verdict import Judgement
+from agentherd.domain.upgrades.change import is_asked_again, is_running
+from agentherd.domain.upgrades.moves import Facts
+from agentherd.domain.upgrades.rules import advance, begin
+from agentherd.domain.upgrades.strategy import DEFAULTS, course, settled
 
 CONCEPTS = Path(__file__).parents[3] / "docs/concepts.md"
 

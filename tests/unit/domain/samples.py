@@ -11,12 +11,12 @@ from tests.twin.samples import facts as agent_facts
 
 from agentherd.api import Agent, AgentUpgrade, AgentUpgradeSpec, AgentUpgradeStatus, Strategy
 from agentherd.domain import children
-from agentherd.domain.moves import Facts
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.phase import Facts as PhaseFacts
 from agentherd.domain.revision import revision_of
-from agentherd.domain.strategy import DEFAULTS, Course, course, settled
-from agentherd.domain.upgrade import begin
+from agentherd.domain.upgrades.moves import Facts
+from agentherd.domain.upgrades.rules import begin
+from agentherd.domain.upgrades.strategy import DEFAULTS, Course, course, settled
 from agentherd.domain.views import RevisionView
 
 OWNED: Final = [

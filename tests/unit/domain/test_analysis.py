@@ -12,7 +12,7 @@ from tests.twin.samples import NOON
 
 from agentherd.api import Analysis, AnalysisStatus, Look, Side, Verdict
 from agentherd.api.analysis import MAX_COUNTED_PODS, MAX_LOOKS
-from agentherd.domain.analysis import (
+from agentherd.domain.judging.analysis import (
     MOST,
     CountedPod,
     looked,
@@ -20,7 +20,7 @@ from agentherd.domain.analysis import (
     tells_latency,
     thinned,
 )
-from agentherd.domain.evidence import error_strength, latency_strength
+from agentherd.domain.judging.evidence import error_strength, latency_strength
 from agentherd.domain.readings import Totals
 
 EAGER = Analysis(interval_seconds=1, warm_up_seconds=0)

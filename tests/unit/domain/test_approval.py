@@ -18,7 +18,8 @@ from agentherd.api import (
     EffectiveStrategy,
     UpgradePolicy,
 )
-from agentherd.domain.approval import (
+from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrades.approval import (
     Standing,
     approval_ahead,
     automation_of,
@@ -26,8 +27,7 @@ from agentherd.domain.approval import (
     is_unchecked,
     standing,
 )
-from agentherd.domain.reasons import Reason
-from agentherd.domain.strategy import DEFAULTS, settled
+from agentherd.domain.upgrades.strategy import DEFAULTS, settled
 
 ADA = "ada@example.com"
 GOAL, OTHER = "1" * 10, "2" * 10

@@ -13,12 +13,12 @@ from tests.unit.domain.samples import begun, canary, upgrade_facts, upgrade_spec
 from tests.unit.domain.test_upgrade_life import COURSES, Life
 
 from agentherd.api import UpgradePhase
-from agentherd.domain.approval import Standing
 from agentherd.domain.faults import Fault
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade import advance
-from agentherd.domain.upgrade_phases import MOVING
-from agentherd.domain.way_back import TRIGGERS
+from agentherd.domain.upgrades.approval import Standing
+from agentherd.domain.upgrades.phases import MOVING
+from agentherd.domain.upgrades.rules import advance
+from agentherd.domain.upgrades.way_back import TRIGGERS
 
 UNAPPROVED = (
     Reason.APPROVAL_REQUIRED,

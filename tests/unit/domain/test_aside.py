@@ -12,7 +12,7 @@ from agentherd.domain.decide import decide
 from agentherd.domain.kinds import HTTP_ROUTE, Key
 from agentherd.domain.observation import AgentObservation, Leftovers, SeenUpgrade
 from agentherd.domain.plan import Merge, WriteStatus
-from agentherd.domain.routes import RouteView
+from agentherd.domain.routing.routes import RouteView
 
 KEY = Key("default", "greeter")
 

@@ -11,11 +11,11 @@ from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 from agentherd.api import Agent
 from agentherd.domain import children
 from agentherd.domain.belongings import agent_children, obsolete
-from agentherd.domain.change import choose
 from agentherd.domain.kinds import CONFIG_MAP, companion_name
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete
 from agentherd.domain.revision import Revision, revision_of
+from agentherd.domain.upgrades.change import choose
 from agentherd.domain.views import Child
 
 SHARED = companion_name("greeter")

@@ -13,7 +13,12 @@ from tests.twin.samples import NOON, agent
 from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
 from agentherd.api import Agent, Change, UpgradePhase
-from agentherd.domain.change import (
+from agentherd.domain.kinds import Key
+from agentherd.domain.observation import AgentObservation, SeenUpgrade
+from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import revision_of
+from agentherd.domain.routing.gateways import MIRROR, SeenGateways
+from agentherd.domain.upgrades.change import (
     Choice,
     Objection,
     changed_spec,
@@ -28,11 +33,6 @@ from agentherd.domain.change import (
     promoted,
     revision_named,
 )
-from agentherd.domain.gateways import MIRROR, SeenGateways
-from agentherd.domain.kinds import Key
-from agentherd.domain.observation import AgentObservation, SeenUpgrade
-from agentherd.domain.reasons import Reason
-from agentherd.domain.revision import revision_of
 
 
 def asks(version: int, **spec: Any) -> Agent:

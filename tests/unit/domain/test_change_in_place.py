@@ -6,9 +6,9 @@ import pytest
 from tests.twin.samples import agent
 from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
-from agentherd.domain.change import choose
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
+from agentherd.domain.upgrades.change import choose
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentherd.api import Evidence, Side, Timed
-from agentherd.domain.evidence import error_strength, latency_strength, observe
+from agentherd.domain.judging.evidence import error_strength, latency_strength, observe
 
 Look = tuple[Side, Side]
 

@@ -10,7 +10,9 @@ from tests.unit.domain.samples import seen_upgrade
 
 from agentherd.api import Traffic
 from agentherd.domain.faults import Fault
-from agentherd.domain.gateways import (
+from agentherd.domain.kinds import Key
+from agentherd.domain.reasons import Reason
+from agentherd.domain.routing.gateways import (
     MIRROR,
     PERCENTAGE_MIRROR,
     SeenGateways,
@@ -18,8 +20,6 @@ from agentherd.domain.gateways import (
     mirror_fault,
     mirrors,
 )
-from agentherd.domain.kinds import Key
-from agentherd.domain.reasons import Reason
 
 GREETER = Key("default", "greeter")
 PARENTS = {"parentRefs": [{"name": "gate", "namespace": "infra"}]}

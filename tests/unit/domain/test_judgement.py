@@ -14,7 +14,7 @@ from agentherd.api import Analysis, AnalysisStatus, UpgradePhase
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.readings import Reading, Totals
 from agentherd.domain.reasons import Reason
-from agentherd.domain.run import Run
+from agentherd.domain.upgrades.run import Run
 
 EAGER = {"intervalSeconds": 1, "warmUpSeconds": 0}
 LATER = NOON + timedelta(seconds=30)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentherd.api import Measurement, Metric, MetricStatus, Verdict
-from agentherd.domain.metrics import (
+from agentherd.domain.judging.metrics import (
     Measured,
     after,
     awaited,

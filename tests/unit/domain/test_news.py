@@ -11,13 +11,13 @@ from tests.unit.domain.samples import OWNED, kept, seen_upgrade, upgraded
 
 from agentherd.domain.decide import decide
 from agentherd.domain.faults import Fault
-from agentherd.domain.gateways import MIRROR, SeenGateways
 from agentherd.domain.kinds import HTTP_ROUTE, Key, revision_service_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Emit, Failure, Plan, Ref, WriteStatus
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
-from agentherd.domain.routes import RouteView
+from agentherd.domain.routing.gateways import MIRROR, SeenGateways
+from agentherd.domain.routing.routes import RouteView
 
 BEFORE = agent(image="agent:1", replicas=2)
 ASKED: dict[str, Any] = {"image": "agent:2", "replicas": 2, "metadata": {"generation": 2}}

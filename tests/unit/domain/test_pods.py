@@ -9,13 +9,13 @@ import pytest
 from tests.twin.samples import NOON, agent, pod_view, set_view
 from tests.unit.domain.samples import seen_upgrade, upgraded
 
-from agentherd.domain.change import choose
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Merge, Scale
 from agentherd.domain.pods import DRAIN_TIMEOUT, LOOK_AGAIN, Sized, measured, sized
 from agentherd.domain.readings import Target
 from agentherd.domain.revision import Revision, revision_of
-from agentherd.domain.run import run
+from agentherd.domain.upgrades.change import choose
+from agentherd.domain.upgrades.run import run
 from agentherd.domain.views import Child, PodView
 
 SETTLE = timedelta(seconds=2)

@@ -9,9 +9,9 @@ from tests.twin.samples import agent
 
 from agentherd.api import Traffic
 from agentherd.domain.faults import Fault
-from agentherd.domain.ports import served_port, unreferred, unresolved, unshared
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, revision_of
+from agentherd.domain.routing.ports import served_port, unreferred, unresolved, unshared
 
 
 def version(*ports: int | tuple[str, int]) -> Revision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentherd.domain.reach import Reach
+from agentherd.domain.judging.reach import Reach
 
 
 @pytest.mark.parametrize(

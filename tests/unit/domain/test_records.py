@@ -9,12 +9,12 @@ from tests.twin.samples import NOON, agent, set_view
 from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
 from agentherd.domain import children
-from agentherd.domain.change import choose
 from agentherd.domain.decide import decide
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Create, Delete, Merge, Stage
 from agentherd.domain.records import records
 from agentherd.domain.revision import revision_of
+from agentherd.domain.upgrades.change import choose
 
 ONE, TWO = agent(version="1.0.0"), agent(version="2.0.0")
 OLD, NEW = revision_of(ONE.spec), revision_of(TWO.spec)

@@ -12,8 +12,8 @@ from tests.twin.samples import NOON, set_view
 from tests.unit.domain.samples import canary, course_of
 
 from agentherd.api import AgentUpgradeStatus, UpgradePhase
-from agentherd.domain.rollout import first_sizes, is_complete, kept_until, upgrade_sizes
-from agentherd.domain.strategy import Course
+from agentherd.domain.upgrades.rollout import first_sizes, is_complete, kept_until, upgrade_sizes
+from agentherd.domain.upgrades.strategy import Course
 from agentherd.domain.views import ReplicaSetView
 
 REVISIONS = ["new", "old", "older", "oldest"]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentherd.api import Traffic
-from agentherd.domain.routes import RouteView, own_route
-from agentherd.domain.weights import Backend, refers, weight_in
+from agentherd.domain.routing.routes import RouteView, own_route
+from agentherd.domain.routing.weights import Backend, refers, weight_in
 
 STABLE = Backend("greeter", 8080)
 CANARY = Backend("greeter-0123456789", 9090)

@@ -13,7 +13,6 @@ from tests.twin.samples import NOON, agent, pod_view, set_view
 from tests.unit.domain.samples import kept, seen_upgrade, upgraded
 
 from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
-from agentherd.domain.change import choose
 from agentherd.domain.decide import decide
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
@@ -22,7 +21,8 @@ from agentherd.domain.pods import replaced
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
-from agentherd.domain.run import (
+from agentherd.domain.upgrades.change import choose
+from agentherd.domain.upgrades.run import (
     Run,
     fault_of,
     is_asked_anew,
@@ -32,8 +32,8 @@ from agentherd.domain.run import (
     stable_by_itself,
     weight_seen,
 )
+from agentherd.domain.upgrades.way_back import PATIENCE
 from agentherd.domain.views import PodView
-from agentherd.domain.way_back import PATIENCE
 
 HEALTH = {"http": {"port": 8080}, "failureThreshold": 2}
 BEFORE = agent(image="agent:1", replicas=2, version="1.0.0", health=HEALTH)

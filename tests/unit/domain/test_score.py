@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentherd.api import Analysis
-from agentherd.domain.score import feedback, is_reached, score
+from agentherd.domain.judging.score import feedback, is_reached, score
 
 DEFAULTS = Analysis()
 

@@ -9,7 +9,7 @@ from tests.twin.samples import agent
 
 from agentherd.domain import children
 from agentherd.domain.revision import lost_revision, revision_of
-from agentherd.domain.services import ServiceView
+from agentherd.domain.routing.services import ServiceView
 
 PORTS: list[list[dict[str, Any]]] = [
     [{"containerPort": 8080}],

@@ -20,7 +20,7 @@ from agentherd.api import (
     Strategy,
     StrategyType,
 )
-from agentherd.domain.strategy import (
+from agentherd.domain.upgrades.strategy import (
     DEFAULTS,
     Course,
     CourseStep,

@@ -10,12 +10,12 @@ import pytest
 from tests.twin.samples import NOON, agent, set_view
 
 from agentherd.api import AgentUpgrade, Verdict
+from agentherd.domain.judging.metrics import Measured
+from agentherd.domain.judging.testers import answers, asked, asked_at, is_addressed, trials, useless
 from agentherd.domain.kinds import JOB, job_name
-from agentherd.domain.metrics import Measured
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Failure, Ref
 from agentherd.domain.reasons import Reason
-from agentherd.domain.testers import answers, asked, asked_at, is_addressed, trials, useless
 from agentherd.domain.views import JobView
 
 from .samples import seen_upgrade, upgraded

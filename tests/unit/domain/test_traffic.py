@@ -12,7 +12,6 @@ from tests.twin.samples import NOON, agent, pod_view, set_view
 
 from agentherd.domain import children
 from agentherd.domain.faults import Fault
-from agentherd.domain.gateways import MIRROR, SeenGateways
 from agentherd.domain.kinds import (
     AGENT,
     GRPC_ROUTE,
@@ -27,8 +26,9 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Failure, Merge, Ref, Stage, digest
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
-from agentherd.domain.routes import RouteView
-from agentherd.domain.traffic import Split, canaries_in, obstacle, place_of, traffic_intents
+from agentherd.domain.routing.gateways import MIRROR, SeenGateways
+from agentherd.domain.routing.routes import RouteView
+from agentherd.domain.routing.traffic import Split, canaries_in, obstacle, place_of, traffic_intents
 from agentherd.domain.views import Child
 
 OWN = {"parentRefs": [{"name": "public"}]}

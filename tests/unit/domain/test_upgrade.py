@@ -12,15 +12,15 @@ from tests.twin.samples import NOON
 from tests.unit.domain.samples import begun, canary, course_of, upgrade_facts, upgrade_spec
 
 from agentherd.api import RollbackRecord, UpgradePhase
-from agentherd.domain import upgrade
-from agentherd.domain.approval import Standing
 from agentherd.domain.faults import Fault
-from agentherd.domain.moves import Facts, Move, Rule
+from agentherd.domain.judging.verdict import Judgement
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade import RULES, advance
-from agentherd.domain.verdict import Judgement
-from agentherd.domain.way_back import TRIGGERS
+from agentherd.domain.upgrades import rules
+from agentherd.domain.upgrades.approval import Standing
+from agentherd.domain.upgrades.moves import Facts, Move, Rule
+from agentherd.domain.upgrades.rules import RULES, advance
+from agentherd.domain.upgrades.way_back import TRIGGERS
 
 CRASH = Fault(Reason.CRASHING, "it crashed")
 NO_NODE = Fault(Reason.UNSCHEDULABLE, "fits no node")
@@ -613,34 +613,34 @@ PROMOTING = {"phase": UpgradePhase.PROMOTING, "step": 3}
 UNAPPROVED = approval(free=1)
 
 NEIGHBOURS: dict[tuple[Rule, Rule], Facts] = {
-    (upgrade.rolling_back, upgrade.asked_back): at(status=BACK, spec=ASKED),
-    (upgrade.asked_back, upgrade.ended): at(status={"phase": UpgradePhase.SUCCEEDED}, spec=ASKED),
-    (upgrade.ended, upgrade.failing): at(status={"phase": UpgradePhase.SUCCEEDED}, fault=CRASH),
-    (upgrade.failing, upgrade.refused): at(fault=CRASH, refusal=NO),
-    (upgrade.refused, upgrade.worse): at(refusal=NO, judgement=WORSE),
-    (upgrade.worse, upgrade.taken_over): at(judgement=WORSE, promoted=True),
-    (upgrade.taken_over, upgrade.late): at(promoted=True, now=DEADLINE),
-    (upgrade.late, upgrade.promoting): at(status=PROMOTING, now=DEADLINE),
-    (upgrade.late, upgrade.gathering): at(now=DEADLINE),
-    (upgrade.late, upgrade.obstructed): at(canary=1, obstacle=NO_ROUTE, now=DEADLINE),
-    (upgrade.stopped, upgrade.paused): at(wanted=0, spec=upgrade_spec(paused=True)),
-    (upgrade.paused, upgrade.resumed): at(
+    (rules.rolling_back, rules.asked_back): at(status=BACK, spec=ASKED),
+    (rules.asked_back, rules.ended): at(status={"phase": UpgradePhase.SUCCEEDED}, spec=ASKED),
+    (rules.ended, rules.failing): at(status={"phase": UpgradePhase.SUCCEEDED}, fault=CRASH),
+    (rules.failing, rules.refused): at(fault=CRASH, refusal=NO),
+    (rules.refused, rules.worse): at(refusal=NO, judgement=WORSE),
+    (rules.worse, rules.taken_over): at(judgement=WORSE, promoted=True),
+    (rules.taken_over, rules.late): at(promoted=True, now=DEADLINE),
+    (rules.late, rules.promoting): at(status=PROMOTING, now=DEADLINE),
+    (rules.late, rules.gathering): at(now=DEADLINE),
+    (rules.late, rules.obstructed): at(canary=1, obstacle=NO_ROUTE, now=DEADLINE),
+    (rules.stopped, rules.paused): at(wanted=0, spec=upgrade_spec(paused=True)),
+    (rules.paused, rules.resumed): at(
         spec=upgrade_spec(paused=True), status={"progress_since": None}
     ),
-    (upgrade.resumed, upgrade.set_back): at(status={"progress_since": None, "ready_since": NOON}),
-    (upgrade.set_back, upgrade.promoting): at(status=PROMOTING | {"ready_since": NOON}),
-    (upgrade.promoting, upgrade.gathering): at(status=PROMOTING),
-    (upgrade.gathering, upgrade.obstructed): at(obstacle=NO_ROUTE),
-    (upgrade.obstructed, upgrade.settling): at(canary=1, obstacle=NO_ROUTE),
-    (upgrade.settling, upgrade.weighing): at(canary=1),
-    (upgrade.weighing, upgrade.holding): step_one(status={"ready_since": None}, course=THIRTY),
-    (upgrade.holding, upgrade.inconclusive): step_one(course=THIRTY, judgement=UNSEEN),
-    (upgrade.inconclusive, upgrade.unapproved): step_one(judgement=UNSEEN, approval=UNAPPROVED),
-    (upgrade.unapproved, upgrade.next_step): step_one(approval=UNAPPROVED),
+    (rules.resumed, rules.set_back): at(status={"progress_since": None, "ready_since": NOON}),
+    (rules.set_back, rules.promoting): at(status=PROMOTING | {"ready_since": NOON}),
+    (rules.promoting, rules.gathering): at(status=PROMOTING),
+    (rules.gathering, rules.obstructed): at(obstacle=NO_ROUTE),
+    (rules.obstructed, rules.settling): at(canary=1, obstacle=NO_ROUTE),
+    (rules.settling, rules.weighing): at(canary=1),
+    (rules.weighing, rules.holding): step_one(status={"ready_since": None}, course=THIRTY),
+    (rules.holding, rules.inconclusive): step_one(course=THIRTY, judgement=UNSEEN),
+    (rules.inconclusive, rules.unapproved): step_one(judgement=UNSEEN, approval=UNAPPROVED),
+    (rules.unapproved, rules.next_step): step_one(approval=UNAPPROVED),
 }
 """Facts to which two rules have something to say, the one that decides first."""
 
-NEVER_TOGETHER = {(upgrade.late, upgrade.stopped)}
+NEVER_TOGETHER = {(rules.late, rules.stopped)}
 
 
 @pytest.mark.parametrize("pair", NEIGHBOURS, ids=lambda pair: f"{pair[0].__name__}")
@@ -661,14 +661,14 @@ def test_every_rule_has_been_compared_with_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if rule is not upgrade.next_step], ids=lambda r: r.__name__
+    "rule", [rule for rule in RULES if rule is not rules.next_step], ids=lambda r: r.__name__
 )
 def test_a_rule_that_is_not_concerned_says_nothing(rule: Rule) -> None:
     """At a step with all its pods, its weight in force and no pause, all is well."""
     assert rule(step_one()) is None
 
 
-@pytest.mark.parametrize("rule", [upgrade.settling, upgrade.weighing, upgrade.holding])
+@pytest.mark.parametrize("rule", [rules.settling, rules.weighing, rules.holding])
 def test_without_a_step_there_is_no_weight_to_give(rule: Rule) -> None:
     """As in a course that goes straight to its promotion."""
     assert rule(at(course=course_of({"type": "BlueGreen"}, direct=True), canary=2)) is None

@@ -7,7 +7,7 @@ from typing import Any
 
 from agentherd.api import AgentUpgrade
 from agentherd.domain.observation import SeenUpgrade
-from agentherd.domain.upgrade_status import waiting_status
+from agentherd.domain.upgrades.status import waiting_status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

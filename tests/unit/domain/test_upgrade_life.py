@@ -27,11 +27,11 @@ from tests.unit.domain.samples import (
 
 from agentherd.api import UpgradePhase
 from agentherd.domain.faults import Fault
-from agentherd.domain.moves import Facts, Move
 from agentherd.domain.reasons import Reason
-from agentherd.domain.strategy import canary_size
-from agentherd.domain.upgrade import advance
-from agentherd.domain.way_back import TRIGGERS
+from agentherd.domain.upgrades.moves import Facts, Move
+from agentherd.domain.upgrades.rules import advance
+from agentherd.domain.upgrades.strategy import canary_size
+from agentherd.domain.upgrades.way_back import TRIGGERS
 
 SETTLE: Final = timedelta(seconds=2)
 DEADLINE: Final = timedelta(seconds=60)

@@ -16,14 +16,13 @@ from agentherd.api import (
     UpgradePhase,
     Verdict,
 )
-from agentherd.domain.change import Objection, is_asked_again
 from agentherd.domain.faults import Fault
-from agentherd.domain.moves import Move
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import WriteStatus
 from agentherd.domain.reasons import Reason
-from agentherd.domain.strategy import DEFAULTS, settled
-from agentherd.domain.upgrade_status import (
+from agentherd.domain.upgrades.change import Objection, is_asked_again
+from agentherd.domain.upgrades.moves import Move
+from agentherd.domain.upgrades.status import (
     identity_of,
     overtaken_status,
     running_status,
@@ -31,6 +30,7 @@ from agentherd.domain.upgrade_status import (
     waiting_status,
     write_upgrade_status,
 )
+from agentherd.domain.upgrades.strategy import DEFAULTS, settled
 
 ROUTED = Fault(Reason.WEIGHT_APPLIED, "the route gives the new version 5 %")
 LATER = NOON + timedelta(minutes=1)

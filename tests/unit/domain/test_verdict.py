@@ -21,9 +21,9 @@ from agentherd.api import (
     Side,
     Verdict,
 )
-from agentherd.domain.evidence import error_strength, latency_strength, observe
+from agentherd.domain.judging.evidence import error_strength, latency_strength, observe
+from agentherd.domain.judging.verdict import Judgement, Situation, judged, reason_of
 from agentherd.domain.reasons import Reason
-from agentherd.domain.verdict import Judgement, Situation, judged, reason_of
 
 
 def evidence(canary: Side, stable: Side, *, enough: Callable[[Evidence], bool]) -> Evidence:

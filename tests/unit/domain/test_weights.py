@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentherd.domain.kinds import is_revision_service
-from agentherd.domain.weights import (
+from agentherd.domain.routing.weights import (
     Backend,
     RouteConflict,
     Rule,

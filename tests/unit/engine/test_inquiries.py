@@ -14,8 +14,8 @@ from tests.twin.rig import loop_clock
 from yarl import URL
 
 from agentherd.api import HTTPRequest, PrometheusQuery
+from agentherd.domain.judging.metrics import Measured, Question
 from agentherd.domain.kinds import Key
-from agentherd.domain.metrics import Measured, Question
 from agentherd.engine.sources.inquiries import AT_ONCE, SLOW, SLOW_AT_ONCE, Inquiries
 from agentherd.engine.sources.web import NoAnswer, Reply, Web
 

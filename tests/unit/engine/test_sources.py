@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from agentherd.api import HTTPRequest, PrometheusQuery
-from agentherd.domain.reach import Reach
+from agentherd.domain.judging.reach import Reach
 from agentherd.engine.sources import http, prometheus
 from agentherd.engine.sources.names import THREADS
 from agentherd.engine.sources.web import BODY_LIMIT, NoAnswer, over_the_web

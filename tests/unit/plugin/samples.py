@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agentherd.api import Agent, AgentUpgrade
 from agentherd.api.analysis import Evidence, Side
-from agentherd.domain.evidence import observe
+from agentherd.domain.judging.evidence import observe
 
 NOON: Final = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 NOW: Final = NOON + timedelta(seconds=95)

@@ -20,7 +20,7 @@ from tests.unit.plugin.samples import (
 )
 
 from agentherd.api import AgentUpgrade, Approval, Automation
-from agentherd.domain.approval import standing
+from agentherd.domain.upgrades.approval import standing
 from agentherd.plugin import steering
 from agentherd.plugin.problems import Problem
 from agentherd.plugin.steering import Steer

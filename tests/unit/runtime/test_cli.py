@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 import agentherd
 from agentherd.domain.errors import Unauthorized
+from agentherd.domain.judging.reach import Reach
 from agentherd.domain.kinds import Key
-from agentherd.domain.reach import Reach
-from agentherd.domain.strategy import DEFAULTS, Defaults
+from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.runtime import process, settings
 from agentherd.runtime.cli import main
 from agentherd.runtime.settings import Settings, own_namespace

@@ -13,7 +13,7 @@ from tests.statistics.report import FIGURES, PAGE, with_tables
 from tests.statistics.table import BAD, COMPARED, GOOD, Row
 
 from agentherd.api import Evidence, Side
-from agentherd.domain.evidence import error_strength, latency_strength, observe
+from agentherd.domain.judging.evidence import error_strength, latency_strength, observe
 
 KEPT: dict[str, Any] = json.loads(FIGURES.read_text(encoding="utf-8"))
 

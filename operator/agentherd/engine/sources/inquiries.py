@@ -19,8 +19,8 @@ from datetime import datetime
 from typing import Final
 
 from agentherd.api import PrometheusQuery
+from agentherd.domain.judging.metrics import Measured, Question
 from agentherd.domain.kinds import Key
-from agentherd.domain.metrics import Measured, Question
 from agentherd.engine.sources import http, prometheus
 from agentherd.engine.sources.web import NoAnswer, Web
 

@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from agentherd import __version__
-from agentherd.domain.reach import Reach
+from agentherd.domain.judging.reach import Reach
 from agentherd.engine.sources.names import Names
 
 TIMEOUT: Final = 10.0

@@ -25,18 +25,18 @@ from agentherd.api import (
     StrategyType,
     UpgradePhase,
 )
-from agentherd.domain.approval import Standing, automation_of, standing
 from agentherd.domain.errors import InvalidTemplate
-from agentherd.domain.gateways import mirror_fault
-from agentherd.domain.judgement import analysis_of
+from agentherd.domain.judging.judgement import analysis_of
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, lost_revision, revision_of
-from agentherd.domain.services import ServiceView
-from agentherd.domain.strategy import course, settled
+from agentherd.domain.routing.gateways import mirror_fault
+from agentherd.domain.routing.services import ServiceView
+from agentherd.domain.routing.traffic import port_fault
 from agentherd.domain.template import check
-from agentherd.domain.traffic import port_fault
-from agentherd.domain.upgrade_phases import ENDED
+from agentherd.domain.upgrades.approval import Standing, automation_of, standing
+from agentherd.domain.upgrades.phases import ENDED
+from agentherd.domain.upgrades.strategy import course, settled
 
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 

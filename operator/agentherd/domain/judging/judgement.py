@@ -20,13 +20,13 @@ from agentherd.api import (
     StrategyType,
     Verdict,
 )
-from agentherd.domain.analysis import CountedPod, looked
-from agentherd.domain.metrics import judged as measured
+from agentherd.domain.judging.analysis import CountedPod, looked
+from agentherd.domain.judging.metrics import judged as measured
+from agentherd.domain.judging.testers import answers
+from agentherd.domain.judging.verdict import NOTHING, Judgement, Situation, judged
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
-from agentherd.domain.strategy import Course
-from agentherd.domain.testers import answers
-from agentherd.domain.upgrade_phases import MOVING
-from agentherd.domain.verdict import NOTHING, Judgement, Situation, judged
+from agentherd.domain.upgrades.phases import MOVING
+from agentherd.domain.upgrades.strategy import Course
 from agentherd.domain.views import PodView
 
 

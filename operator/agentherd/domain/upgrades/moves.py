@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agentherd.api import AgentUpgradeSpec, AgentUpgradeStatus, UpgradePhase
-from agentherd.domain.approval import Standing
 from agentherd.domain.faults import Fault
+from agentherd.domain.judging.verdict import NOTHING, Judgement
 from agentherd.domain.plan import Failure
 from agentherd.domain.reasons import Reason
-from agentherd.domain.strategy import Course, CourseStep, canary_size
-from agentherd.domain.verdict import NOTHING, Judgement
+from agentherd.domain.upgrades.approval import Standing
+from agentherd.domain.upgrades.strategy import Course, CourseStep, canary_size
 
 OPERATOR: Final = "agentherd"
 

@@ -1,9 +1,10 @@
 """The upgrade that governs an Agent: from what is seen to what it does next.
 
-The facts of `agentherd.domain.upgrade` are gathered here from the Agent's children, and its move
-becomes a status. Which revision is stable is the Agent's to say, and is decided here only: in an
-upgrade by `_serving`, when the new version takes over or one that has taken over is taken back; and
-without one by `stable_by_itself`, for the first version and where nobody is served.
+The facts that `agentherd.domain.upgrades.rules` goes by are gathered here from the Agent's
+children, and its move becomes a status. Which revision is stable is the Agent's to say, and is
+decided here only: in an upgrade by `_serving`, when the new version takes over or one that has
+taken over is taken back; and without one by `stable_by_itself`, for the first version and where
+nobody is served.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ from agentherd.api import (
     StrategyType,
     UpgradePhase,
 )
-from agentherd.domain.approval import Standing, approval_ahead
-from agentherd.domain.attempt import is_outdated, lasting_pods, past_crash, stale_pods
-from agentherd.domain.change import Choice, is_direct, is_running, strategy_of
 from agentherd.domain.faults import Fault, check_fault
-from agentherd.domain.judgement import carried_on, judgement_of
+from agentherd.domain.judging.judgement import carried_on, judgement_of
+from agentherd.domain.judging.verdict import Judgement
 from agentherd.domain.kinds import revision_name
-from agentherd.domain.moves import Facts, Move
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Reading, share
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
-from agentherd.domain.rollout import is_complete
-from agentherd.domain.strategy import Course, course
-from agentherd.domain.upgrade import advance, begin
-from agentherd.domain.upgrade_phases import MOVING
-from agentherd.domain.verdict import Judgement
+from agentherd.domain.upgrades.approval import Standing, approval_ahead
+from agentherd.domain.upgrades.attempt import is_outdated, lasting_pods, past_crash, stale_pods
+from agentherd.domain.upgrades.change import Choice, is_direct, is_running, strategy_of
+from agentherd.domain.upgrades.moves import Facts, Move
+from agentherd.domain.upgrades.phases import MOVING
+from agentherd.domain.upgrades.rollout import is_complete
+from agentherd.domain.upgrades.rules import advance, begin
+from agentherd.domain.upgrades.strategy import Course, course
+from agentherd.domain.upgrades.way_back import PATIENCE
 from agentherd.domain.views import ReplicaSetView
-from agentherd.domain.way_back import PATIENCE
 
 _ABOUT_THE_OBJECT = frozenset(
     {Reason.INVALID_TEMPLATE, Reason.INVALID_CHILD, Reason.TEMPLATE_CONFLICT}

@@ -14,11 +14,11 @@ from typing import Final
 
 from agentherd.api import Analysis, AnalysisStatus, Feedback, OnInconclusive, Score, Side, Verdict
 from agentherd.api.markers import Clip
-from agentherd.domain.analysis import tells_errors, tells_latency
-from agentherd.domain.evidence import error_strength, latency_strength
-from agentherd.domain.metrics import awaited, failed, inconclusive, told
+from agentherd.domain.judging.analysis import tells_errors, tells_latency
+from agentherd.domain.judging.evidence import error_strength, latency_strength
+from agentherd.domain.judging.metrics import awaited, failed, inconclusive, told
+from agentherd.domain.judging.score import WORST, is_reached, score
 from agentherd.domain.reasons import Reason
-from agentherd.domain.score import WORST, is_reached, score
 
 SUSPICIOUS: Final = 500
 """Strength from which on a step is held, though nothing is proved. By Ville's inequality a good

@@ -7,7 +7,8 @@ one is.
 from __future__ import annotations
 
 from agentherd.api import UpgradePhase
-from agentherd.domain.moves import (
+from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrades.moves import (
     Facts,
     Move,
     is_held_up,
@@ -16,7 +17,6 @@ from agentherd.domain.moves import (
     waiting_for,
     working_phase,
 )
-from agentherd.domain.reasons import Reason
 
 
 def set_back(facts: Facts) -> Move | None:

@@ -29,7 +29,7 @@ from agentherd.api import (
 )
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade_phases import ENDED
+from agentherd.domain.upgrades.phases import ENDED
 
 POLICY_SAYS: Final = "agentupgrades/approval"
 """What the API server's answer to a forged approval names: the permission that is missing."""

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from agentherd.api import RollbackRecord, UpgradePhase
-from agentherd.domain.moves import OPERATOR, Facts, Move, is_held_up, stay
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade_phases import ENDED
+from agentherd.domain.upgrades.moves import OPERATOR, Facts, Move, is_held_up, stay
+from agentherd.domain.upgrades.phases import ENDED
 
 PATIENCE: Final = timedelta(seconds=10)
 """How long one that is undone after it had taken over waits for all pods of the old version, before

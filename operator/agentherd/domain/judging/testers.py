@@ -25,6 +25,7 @@ from agentherd.api import (
 )
 from agentherd.domain.children import Manifest, owned
 from agentherd.domain.errors import InvalidTemplate
+from agentherd.domain.judging.metrics import Measured, Question, due, due_at
 from agentherd.domain.kinds import (
     GROUP,
     JOB,
@@ -33,7 +34,6 @@ from agentherd.domain.kinds import (
     job_name,
     revision_service_name,
 )
-from agentherd.domain.metrics import Measured, Question, due, due_at
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Ref, Stage, digest
 from agentherd.domain.template import check

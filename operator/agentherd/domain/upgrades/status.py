@@ -23,18 +23,18 @@ from agentherd.api import (
     Verdict,
 )
 from agentherd.api.upgrade import MAX_CONTROLS, MAX_UPGRADE_HISTORY
-from agentherd.domain.approval import UNAPPROVED, Standing, approval_ahead, approval_of
-from agentherd.domain.change import Objection, is_asked_in_vain, is_running
 from agentherd.domain.conditions import Said, dated
 from agentherd.domain.faults import Fault
-from agentherd.domain.judgement import settings_of
+from agentherd.domain.judging.judgement import settings_of
+from agentherd.domain.judging.verdict import reason_of
 from agentherd.domain.kinds import AGENT_UPGRADE
-from agentherd.domain.moves import OPERATOR, Move
 from agentherd.domain.observation import SeenUpgrade
 from agentherd.domain.plan import Identity, WriteStatus
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrade_phases import ENDED, MOVING
-from agentherd.domain.verdict import reason_of
+from agentherd.domain.upgrades.approval import UNAPPROVED, Standing, approval_ahead, approval_of
+from agentherd.domain.upgrades.change import Objection, is_asked_in_vain, is_running
+from agentherd.domain.upgrades.moves import OPERATOR, Move
+from agentherd.domain.upgrades.phases import ENDED, MOVING
 
 UPGRADE_CONDITIONS: Final = frozenset(
     {

@@ -19,7 +19,7 @@ from typing import Final
 
 from agentherd.api import Analysis, AnalysisStatus, Evidence, Look, PodCounters, Side
 from agentherd.api.analysis import MAX_COUNTED_PODS, MAX_LOOKS
-from agentherd.domain.evidence import observe
+from agentherd.domain.judging.evidence import observe
 from agentherd.domain.readings import Totals
 
 MOST: Final = 10**8

@@ -7,8 +7,8 @@ routes here: those are on their way, and late after a while.
 from __future__ import annotations
 
 from agentherd.api import UpgradePhase
-from agentherd.domain.moves import Facts, Move, position, stay, working_phase
 from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrades.moves import Facts, Move, position, stay, working_phase
 
 
 def stopped(facts: Facts) -> Move | None:

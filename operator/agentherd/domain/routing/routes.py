@@ -15,8 +15,8 @@ from typing import Any, Final, Self
 
 from agentherd.api import RouteProtocol, Testers, Traffic
 from agentherd.domain.kinds import CANARY_ANNOTATION, GROUP
+from agentherd.domain.routing.weights import Backend, Rule
 from agentherd.domain.views import Child, Raw
-from agentherd.domain.weights import Backend, Rule
 
 Spec = dict[str, Any]
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
-from agentherd.domain.strategy import Course, canary_size, rolling_sizes
-from agentherd.domain.upgrade_phases import MOVING
+from agentherd.domain.upgrades.phases import MOVING
+from agentherd.domain.upgrades.strategy import Course, canary_size, rolling_sizes
 from agentherd.domain.views import ReplicaSetView
 
 

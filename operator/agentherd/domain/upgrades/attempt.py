@@ -16,8 +16,8 @@ from agentherd.api import AgentUpgrade, AgentUpgradeStatus
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Failure
+from agentherd.domain.upgrades.way_back import TRIGGERS
 from agentherd.domain.views import TIME_FORMAT, PodView
-from agentherd.domain.way_back import TRIGGERS
 
 
 def lasting_pods(seen: AgentObservation, revision: str) -> Iterable[PodView]:

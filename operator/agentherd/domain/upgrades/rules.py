@@ -15,10 +15,17 @@ from __future__ import annotations
 from typing import Final
 
 from agentherd.api import EffectiveStrategy, UpgradePhase
-from agentherd.domain.moves import Facts, Move, Rule
 from agentherd.domain.reasons import Reason
-from agentherd.domain.waiting import holding, inconclusive, paused, resumed, stopped, unapproved
-from agentherd.domain.way_back import (
+from agentherd.domain.upgrades.moves import Facts, Move, Rule
+from agentherd.domain.upgrades.waiting import (
+    holding,
+    inconclusive,
+    paused,
+    resumed,
+    stopped,
+    unapproved,
+)
+from agentherd.domain.upgrades.way_back import (
     asked_back,
     ended,
     failing,
@@ -28,7 +35,7 @@ from agentherd.domain.way_back import (
     taken_over,
     worse,
 )
-from agentherd.domain.way_on import (
+from agentherd.domain.upgrades.way_on import (
     gathering,
     next_step,
     obstructed,

@@ -17,7 +17,6 @@ from typing import Any
 from agentherd.api import Traffic
 from agentherd.domain import children
 from agentherd.domain.faults import Fault
-from agentherd.domain.gateways import mirror_fault
 from agentherd.domain.kinds import (
     ADMITTED,
     ADMITTED_LABEL,
@@ -33,14 +32,12 @@ from agentherd.domain.kinds import (
 )
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Failure, Manifest, Merge, Ref, Stage, digest
-from agentherd.domain.ports import served_port, unreferred, unresolved, unshared
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
-from agentherd.domain.routes import RouteView, own_route
-from agentherd.domain.template import container_ports
-from agentherd.domain.upkeep import keep
-from agentherd.domain.views import PodView
-from agentherd.domain.weights import (
+from agentherd.domain.routing.gateways import mirror_fault
+from agentherd.domain.routing.ports import served_port, unreferred, unresolved, unshared
+from agentherd.domain.routing.routes import RouteView, own_route
+from agentherd.domain.routing.weights import (
     Backend,
     RouteConflict,
     ports_of,
@@ -50,6 +47,9 @@ from agentherd.domain.weights import (
     weight_in,
     weighted,
 )
+from agentherd.domain.template import container_ports
+from agentherd.domain.upkeep import keep
+from agentherd.domain.views import PodView
 
 Place = tuple[Kind, Key]
 

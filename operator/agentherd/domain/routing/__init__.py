@@ -1,0 +1,1 @@
+"""Where requests go: Services, routes and weights, for one split between two versions."""

@@ -1,0 +1,1 @@
+"""How an AgentUpgrade goes: who may begin, its steps, what holds it, the way back, its status."""
