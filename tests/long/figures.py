@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from tests.long.cases import Case
 from tests.long.rollbacks import Rollback
+from tests.long.verdicts import Run
 
 PERCENTILES: Final = (50, 99)
 
@@ -82,6 +84,23 @@ def of_rollbacks(name: str, done: Sequence[Rollback]) -> Outcome:
     return Outcome(name=name, line=line, kept=kept and bool(done), figures=figures)
 
 
+def of_verdicts(name: str, done: Sequence[Run], case: Case) -> Outcome:
+    """Versions that are worse: each is given up for the right reason, and stable loses nothing.
+
+    Nobody answers the requests that a version had when it was killed.
+    """
+    right = all(run.trigger in case.triggers for run in done)
+    kept = right and (case.killed or not any(run.lost_elsewhere for run in done))
+    times = [run.since_first_request(run.verdict) for run in done]
+    known = sorted(time for time in times if time is not None)
+    line = f"{len(known)} of {len(done)} given up"
+    if known:
+        line += f", half of them within {nearest(known, 50):.1f} s and all in {known[-1]:.1f} s"
+    line += f"; {sum(run.lost for run in done)} of {sum(run.sent for run in done)} requests lost"
+    figures = {"runs": [asdict(run) for run in done]}
+    return Outcome(name=name, line=line, kept=kept and bool(done), figures=figures)
+
+
 def spread(done: Sequence[Rollback]) -> dict[str, dict[str, float]]:
     """Percentiles of the times in seconds: each is a time that was seen."""
     return {
@@ -97,11 +116,13 @@ def percentiles(times: Sequence[float]) -> dict[str, float]:
     ordered = sorted(times)
     if not ordered:
         return {}
-    found = {
-        f"p{percent}": ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
-        for percent in PERCENTILES
-    }
+    found = {f"p{percent}": nearest(ordered, percent) for percent in PERCENTILES}
     return {key: round(value, 4) for key, value in {**found, "max": ordered[-1]}.items()}
+
+
+def nearest(ordered: Sequence[float], percent: float) -> float:
+    """The smallest of these values that so many percent of them do not exceed."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def _pair(spread: dict[str, float]) -> str:

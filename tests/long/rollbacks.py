@@ -123,7 +123,7 @@ def rollbacks(
                     world.patch("AgentUpgrade", upgrade, {"spec": again})
                 asked = _there_and_back(world, running, upgrade, by_person=len(done) % 2 == 1)
                 report = running.stop()
-            world.wait_until_children("a", "Pod", _are_all_old, within=WITHIN)
+            world.wait_until_children("a", "Pod", are_all_old, within=WITHIN)
             if not report.share(NEW) > 0:
                 progress.say("failed before anything was sent to it; does not count")
                 continue
@@ -196,5 +196,6 @@ def _has_weight_or_fails(upgrade: Object) -> bool:
     return current and (status.get("weight") == 50 or "rollback" in status)
 
 
-def _are_all_old(pods: list[Object]) -> bool:
+def are_all_old(pods: list[Object]) -> bool:
+    """Whether nothing is left of the new version."""
     return all(pod["metadata"]["labels"]["app.kubernetes.io/version"] == OLD for pod in pods)
