@@ -92,7 +92,8 @@ def _sum(series: Iterable[Series], name: str) -> float | None:
     if len(values) > SERIES_LIMIT or not all(0 <= value < COUNTABLE for value in values):
         log.debug("%s is not a count", name)
         return None
-    return math.fsum(values)
+    # A sum of many that each are may be none, and be larger than the status has room for.
+    return found if (found := math.fsum(values)) < COUNTABLE else None
 
 
 @lru_cache(maxsize=256)

@@ -76,6 +76,14 @@ def test_a_metric_of_too_many_series_is_not_read() -> None:
     assert total("".join(lines), NAME) is None
 
 
+def test_counts_whose_sum_is_none_are_not_read() -> None:
+    """Each of them can be one, but the status has no room for what they are together."""
+    lines = [f'{NAME}{{n="{n}"}} {2**53 - 1}\n' for n in range(2)]
+
+    assert total(lines[0], NAME) == 2**53 - 1
+    assert totals("".join(lines), counters()) is None
+
+
 labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
