@@ -141,6 +141,20 @@ async def test_why_there_is_no_number_is_an_answer() -> None:
         }
 
 
+async def test_what_is_repeated_of_an_answer_can_be_written_down() -> None:
+    """JSON can hold halves of characters; a status that cannot be written would stop everything."""
+    world = World(values={"prometheus": {"status": "error", "error": "\ud800"}})
+    asked = replace(
+        question("query"), source=PrometheusQuery(address="http://prometheus", query="up")
+    )
+    async with world.inquiries() as found:
+        found.ask(GREETER, [asked])
+        await asyncio.sleep(1)
+
+        told = found.measurements(GREETER)["query"].message
+    assert told == "prometheus cannot evaluate the query: ?"
+
+
 async def test_each_kind_of_source_is_asked_in_its_own_words() -> None:
     scalar = {"data": {"resultType": "scalar", "result": [0, "3"]}}
     world = World(values={"prometheus": scalar, "quality": 0.9})

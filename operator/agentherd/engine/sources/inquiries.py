@@ -96,7 +96,7 @@ class Inquiries:
             value = await self._in_turn(inquiry.question, session)
             answer = Measured(at=self._clock(), value=value)
         except NoAnswer as error:
-            answer = Measured(at=self._clock(), message=str(error))
+            answer = Measured(at=self._clock(), message=_writable(str(error)))
             log.debug("%s, metric %s: %s", key, inquiry.question.metric, error)
         except Exception:  # a bug met on one answer must not cost the others
             log.exception("cannot measure %s of %s", inquiry.question.metric, key)
@@ -130,3 +130,8 @@ async def _ask(question: Question, session: Web) -> float:
     if isinstance(source, PrometheusQuery):
         return await prometheus.ask(session, source)
     return await http.ask(session, source)
+
+
+def _writable(text: str) -> str:
+    """The same, without the halves of characters that JSON can hold and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
