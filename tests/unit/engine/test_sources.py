@@ -175,6 +175,10 @@ def test_a_source_that_takes_too_long_is_left() -> None:
         ("http://127.0.0.1:1/", "cannot connect to 127.0.0.1"),
         ("http://nobody.invalid/", "nobody.invalid is not known to the name servers"),
         ("http://127.0.0.1:99999/", "not a URL"),
+        ("http://judge..quality/", "judge..quality is no name that a host can have"),
+        (f"http://{'a' * 64}.quality/", "is no name that a host can have"),
+        ("http://xn--/", "xn-- is no name that a host can have"),
+        ("http://[::::]/", "is no name that a host can have"),
     ],
 )
 def test_who_is_not_there_does_not_answer(url: str, why: str) -> None:
@@ -261,6 +265,7 @@ def test_a_query_yields_one_number(body: str, value: float) -> None:
         ("{}", "the answer is not that of a Prometheus"),
         ('[{"data": 1}]', "the answer is not that of a Prometheus"),
         (vector("many"), "the answer is not that of a Prometheus"),
+        (of_type("scalar", [1e9, 10**400]), "the answer is not that of a Prometheus"),
         ('{"status": "success", "data": {"resultTy', "the answer is not JSON"),
     ],
 )

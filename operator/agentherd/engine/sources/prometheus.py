@@ -59,5 +59,5 @@ def number(document: Any) -> float:
         if "value" not in result[0]:
             raise NoAnswer("the query yields a histogram; it has to yield one number")
         return float(result[0]["value"][1])
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
         raise NoAnswer("the answer is not that of a Prometheus") from None

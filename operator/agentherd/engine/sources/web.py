@@ -91,9 +91,9 @@ class _Web:
         self._timeout = timeout
 
     async def get(self, url: URL) -> Reply:
-        if not url.host or not self._reach.allows(url.host):
-            raise NoAnswer(f"host {url.host or ''} is not one the operator may ask")
         try:
+            if not url.host or not self._reach.allows(url.host):
+                raise NoAnswer(f"host {url.host or ''} is not one the operator may ask")
             return await self._get(url)
         except TimeoutError:
             raise NoAnswer(f"{url.host} has not answered within {self._timeout:g} s") from None
@@ -106,6 +106,8 @@ class _Web:
             raise NoAnswer(f"cannot connect to {url.host}: {why}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise NoAnswer(f"{url.host} does not speak HTTP: {type(error).__name__}") from None
+        except ValueError:  # of what turns names into bytes, and bytes into addresses
+            raise NoAnswer(f"{url.raw_host} is no name that a host can have") from None
 
     async def _get(self, url: URL) -> Reply:
         async with self._session.get(url, allow_redirects=False) as response:
