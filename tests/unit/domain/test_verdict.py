@@ -149,6 +149,15 @@ def test_bad_feedback_and_half_a_proof_together_take_it_back() -> None:
     assert judgement.trigger is Reason.FEEDBACK
 
 
+def test_feedback_that_nobody_gave_takes_nothing_back() -> None:
+    """With a low threshold half a proof is enough, and then it is the reason."""
+    status, judgement = found(state(evidence=HALF), rollbackThreshold=0.4)
+
+    assert judgement.trigger is Reason.ERROR_RATE
+    assert reason_of(status, Analysis(rollback_threshold=0.4)) is Reason.ERROR_RATE
+    assert status.message.startswith("the new version fails more often: ")
+
+
 @pytest.mark.parametrize(
     ("fields", "situation", "settings", "holds"),
     [

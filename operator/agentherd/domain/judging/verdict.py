@@ -94,7 +94,7 @@ def reason_of(status: AnalysisStatus, settings: Analysis) -> Reason:
         case Verdict.PASS:
             return Reason.NO_WORSE
         case Verdict.FAIL:
-            return _worst(_strengths(status, _in_earnest(settings)))
+            return _worst(_strengths(status, _in_earnest(settings)), status.score)
         case Verdict.INCONCLUSIVE:
             return Reason.INCONCLUSIVE
 
@@ -117,7 +117,7 @@ def _found(
     strengths, counted = _strengths(status, settings), _scored(status, settings, feedback)
     reached = is_reached(counted, threshold=settings.rollback_threshold)
     if counted.total and reached:  # a threshold of 0 takes nothing back that nobody complains of
-        return Judgement(trigger=_worst(strengths))
+        return Judgement(trigger=_worst(strengths, counted))
     counts = situation.compared and not settings.dry_run and settings.minimum_requests
     return Judgement(
         blind=situation.unread if situation.blind and situation.weight and counts else "",
@@ -155,9 +155,11 @@ def _measured_strength(strengths: Mapping[Reason, int]) -> int:
     return max(strengths[Reason.ERROR_RATE], strengths[Reason.PERFORMANCE_IMPACT])
 
 
-def _worst(strengths: Mapping[Reason, int]) -> Reason:
-    proved = (reason for reason, strength in strengths.items() if strength == WORST)
-    return next(proved, Reason.FEEDBACK)
+def _worst(strengths: Mapping[Reason, int], counted: Score) -> Reason:
+    """What is proved; else it takes feedback as well, or a threshold below that of a proof."""
+    strongest = max(strengths, key=lambda reason: strengths[reason])
+    proved = strengths[strongest] == WORST
+    return strongest if proved or not counted.feedback else Reason.FEEDBACK
 
 
 def _missing(
@@ -189,7 +191,7 @@ def _missing(
     if WORST in strengths.values():
         threshold = round(WORST * settings.rollback_threshold)
         yield (
-            f"{LEADS[_worst(strengths)]}, but its score of {counted.total} is below the "
+            f"{LEADS[_worst(strengths, counted)]}, but its score of {counted.total} is below the "
             f"{threshold} that a rollback takes"
         )
 
