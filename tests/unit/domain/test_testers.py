@@ -238,9 +238,10 @@ def test_jobs_that_nobody_waits_for_are_ended_and_others_are_kept_to_be_looked_a
         ({}, 1, True),
         ({}, 0, False),
         ({"weightSince": None}, 1, False),
+        ({"weightSince": None, "steps": 2, "step": 2}, 1, True),
         ({"weightSince": None, "steps": 0}, 1, True),
     ],
-    ids=["at a step", "no pod", "no weight yet", "without steps"],
+    ids=["at a step", "no pod", "no weight yet", "on its way to the next step", "without steps"],
 )
 def test_sources_are_asked_while_the_new_version_serves(
     status: dict[str, Any], ready: int, is_asked: bool

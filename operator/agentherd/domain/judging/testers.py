@@ -100,7 +100,7 @@ def answers(seen: AgentObservation, upgrade: AgentUpgrade) -> Mapping[str, Measu
 def asked(
     seen: AgentObservation, upgrade: AgentUpgrade, status: AgentUpgradeStatus, now: datetime
 ) -> tuple[Question, ...]:
-    """What is due to be asked while the new version has what its step gives it.
+    """What is due to be asked from the moment the new version has what its first step gives it.
 
     `status` is that after the present turn. What counts as measured is what the API server has,
     since a status that is decided may still be refused.
@@ -123,8 +123,12 @@ def asked_at(seen: AgentObservation, status: AgentUpgradeStatus) -> datetime | N
 
 
 def _serves(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:
-    """Whether the new version has pods, and the weight of its step where it has steps."""
-    return _has_pods(seen, status) and (status.weight_since is not None or not status.steps)
+    """Whether the new version has pods, and has had the weight of its first step if it has one.
+
+    While the pods of a later step are on their way it serves with what it had before.
+    """
+    reached = status.weight_since is not None or status.step > 1
+    return _has_pods(seen, status) and (reached or not status.steps)
 
 
 def _has_pods(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:
