@@ -155,6 +155,18 @@ def test_the_first_word_of_a_tester_is_its_last() -> None:
     assert (status.verdict, last(status).message) == (Verdict.FAIL, "Job shop-smoke-1 failed")
 
 
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL])
+def test_a_tester_is_heard_by_whatever_clock_it_ended(verdict: Verdict) -> None:
+    """It could not be started at first, and nobody would wait for a second word."""
+    refused = Measured(at=NOON + timedelta(seconds=60), message="quota exceeded")
+    ended = Measured(at=NOON, verdict=verdict)
+
+    status = after(after(unmeasured("smoke"), job_metric(), refused), job_metric(), ended)
+
+    assert status.verdict is verdict
+    assert after(status, job_metric(), ended) == status
+
+
 def test_a_dry_run_has_no_consequences() -> None:
     metrics = (metric(dry_run=True), job_metric(dry_run=True))
     statuses = (series(metrics[0], 0, 0, 0), unmeasured("smoke"))

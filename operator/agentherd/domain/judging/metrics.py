@@ -130,8 +130,13 @@ def judged(
 
 
 def after(status: MetricStatus, metric: Metric, measured: Measured) -> MetricStatus:
-    """The status of a metric after an answer; the same status after one that it knows already."""
-    if status.measurements and measured.at <= status.measurements[-1].at:
+    """The status of a metric after an answer; the same status after one that it knows already.
+
+    A tester has one word only, which counts whenever it was said: its end is told by another clock
+    than that it could not be started before.
+    """
+    its_word = measured.verdict is not None and status.verdict is Verdict.INCONCLUSIVE
+    if status.measurements and measured.at <= status.measurements[-1].at and not its_word:
         return status
     measurement = _measurement(metric, measured)
     failures = status.failures
