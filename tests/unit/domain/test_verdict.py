@@ -181,6 +181,12 @@ def test_feedback_that_nobody_gave_takes_nothing_back() -> None:
         ({}, STEP, {"metrics": [{**QUALITY, "dryRun": True}]}, False),
         ({}, Situation(compared=False, step=1, weight=0), {"metrics": [QUALITY]}, False),
         ({}, Situation(compared=False, step=1, weight=0, last=True), {"metrics": [QUALITY]}, True),
+        (
+            {"metrics": (measured("quality", Verdict.FAIL),)},
+            Situation(compared=False, step=1, weight=0, last=True),
+            {"metrics": [QUALITY], "feedbackWeight": 0.5},
+            True,
+        ),
         ({"evidence": CERTAIN}, STEP, {"rollbackThreshold": 0.8}, True),
         ({"evidence": HALF}, STEP, {}, True),
         ({"evidence": HALF}, STEP, {"dryRun": True}, False),

@@ -178,7 +178,9 @@ def _missing(
         for name in inconclusive(status.metrics, settings.metrics)
     ]
     if not situation.weight:
-        yield from unmeasured if situation.last else ()
+        if situation.last:
+            yield from unmeasured
+            yield from _unpunished(settings, strengths, counted)
         return
     if situation.compared and not settings.dry_run and settings.minimum_requests:
         yield from _requests_missing(status, settings, situation)
@@ -188,6 +190,13 @@ def _missing(
             "what was seen speaks against the new version, with "
             f"{evidence // 10} % of the evidence that a rollback needs, so more has to be seen"
         )
+    yield from _unpunished(settings, strengths, counted)
+
+
+def _unpunished(
+    settings: Analysis, strengths: Mapping[Reason, int], counted: Score
+) -> Iterator[str]:
+    """What has failed, where the settings make too little of it for a rollback."""
     if WORST in strengths.values():
         threshold = round(WORST * settings.rollback_threshold)
         yield (
