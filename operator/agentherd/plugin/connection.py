@@ -36,6 +36,10 @@ WATCH_SECONDS: Final = 60
 """How long one request of a watch lasts; then the next one goes on from where it was."""
 
 
+_MALFORMED: Final = (AttributeError, KeyError, TypeError, ValueError)
+"""What goes wrong where a file is read that has something else where a field belongs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where to look: each None is what kubectl would take."""
@@ -68,7 +72,6 @@ class Connection:
             Problem: there is none, or it has no such context.
         """
         self.context, chosen = _context(place)
-        self.namespace: str = place.namespace or chosen.get("namespace") or "default"
         settings = client.Configuration()
         try:
             config.load_kube_config(  # type: ignore[no-untyped-call]
@@ -76,13 +79,14 @@ class Connection:
                 context=self.context,
                 client_configuration=settings,
             )
-        except (config.ConfigException, OSError) as error:
+            # A person who waits wants to be told, not to wait for a second and a third try.
+            settings.retries = False
+            self._client = client.ApiClient(settings)
+        except (config.ConfigException, OSError, ImportError, *_MALFORMED) as error:
             raise Problem(f"the context {self.context} cannot be used: {error}") from error
-        # A person who waits wants to be told, not to wait for a second and a third try.
-        settings.retries = False
+        self.namespace: str = place.namespace or chosen.get("namespace") or "default"
         self._host = settings.host
         self._timeout = place.timeout
-        self._client = client.ApiClient(settings)
 
     def find(self, kind: Kind, name: str) -> Object | None:
         """The object of that name in the namespace, or None."""
@@ -213,6 +217,12 @@ class Connection:
                 f"no answer from {self._host}, the cluster of context {self.context}: is it "
                 f"running, and is it the one you mean? ({_cause(error)})"
             ) from error
+        except ValueError:
+            # What it says would show the token that no header can have.
+            raise Problem(
+                f"{self._host} cannot be asked: look at the server and the credentials of context "
+                f"{self.context} in your kubeconfig"
+            ) from None
 
     def _unknown(self, kind: Kind | None) -> str:
         if kind is None or not kind.api_version.startswith(GROUP):
@@ -259,11 +269,14 @@ def contexts(place: Place) -> tuple[Mapping[str, Object], str]:
             raise Problem(f"there is no kubeconfig {path}: say where it is with --kubeconfig")
         entries = [entry.value for entry in merged.value["contexts"]]
         known = {entry["name"]: entry.get("context") or {} for entry in entries}
-        return known, merged.value.get("current-context") or ""
+        current = merged.value.get("current-context") or ""
+        if not isinstance(current, str) or not all(isinstance(c, dict) for c in known.values()):
+            raise TypeError("a context has a name and fields")
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise Problem(f"the kubeconfig {path} cannot be read: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise Problem(f"{path} is no kubeconfig: say with --kubeconfig where it is") from error
+    return known, current
 
 
 def _context(place: Place) -> tuple[str, Object]:

@@ -81,6 +81,10 @@ def test_a_server_that_does_not_exist_is_named(tmp_path: Path) -> None:
         ({"contexts": None}, None, "no context here"),
         ({"clusters": []}, None, "the context here cannot be used"),
         ({"contexts": ["x"]}, None, "is no kubeconfig"),
+        ({"contexts": [{"name": "here", "context": "c"}]}, None, "is no kubeconfig"),
+        ({"current-context": ["here"]}, None, "is no kubeconfig"),
+        ({"clusters": [{"name": "c", "cluster": {"server": 5}}]}, None, "cannot be used"),
+        ({"clusters": [{"name": "c", "cluster": {"server": "http://[::"}}]}, None, "be used"),
     ],
 )
 def test_a_kubeconfig_that_leads_nowhere_is_told(
@@ -93,6 +97,19 @@ def test_a_kubeconfig_that_leads_nowhere_is_told(
         Connection(Place(kubeconfig=path, context=context))
 
     assert sentence in caught.value.message
+
+
+def test_a_token_that_cannot_be_sent_is_not_shown(tmp_path: Path) -> None:
+    """As one with a line break in it."""
+    users = [{"name": "u", "user": {"token": "my\nsecret"}}]
+    with server(lambda *_: (200, "{}")) as port:
+        connection = Connection(kubeconfig(tmp_path, port, users=users))
+
+        with pytest.raises(Problem) as caught:
+            connection.moment(AGENT)
+
+    assert "the credentials of context here" in caught.value.message
+    assert "secret" not in caught.value.message
 
 
 @pytest.mark.parametrize("content", [None, "", "just text", "a: [", "[]"])
