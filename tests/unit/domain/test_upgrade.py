@@ -112,10 +112,20 @@ BACK = {"phase": UpgradePhase.ROLLING_BACK, "rollback": RECORD}
         ({"shifted": True}, UpgradePhase.ROLLED_BACK),
         ({"shifted": False}, UpgradePhase.ROLLING_BACK),
         ({"shifted": True, "stable": 0}, UpgradePhase.ROLLING_BACK),
+        ({"shifted": True, "stable": 0, "wanted": 0}, UpgradePhase.ROLLED_BACK),
+        ({"shifted": False, "stable": 0, "wanted": 0}, UpgradePhase.ROLLING_BACK),
         ({"shifted": True, "stable": 1, "wanted": 9}, UpgradePhase.ROLLED_BACK),
         ({"shifted": True, "promoted": True}, UpgradePhase.ROLLING_BACK),
     ],
-    ids=["all sent back", "routes", "no pod", "some pods are enough", "still the stable one"],
+    ids=[
+        "all sent back",
+        "routes",
+        "no pod",
+        "no pod is wanted",
+        "no pod is wanted, and routes",
+        "some pods are enough",
+        "still the stable one",
+    ],
 )
 def test_rolling_back_ends_when_the_old_version_serves(
     fields: dict[str, Any], phase: UpgradePhase

@@ -350,3 +350,18 @@ def test_the_weight_that_is_told_is_the_one_that_is_written() -> None:
     assert condition(rig, "TrafficApplied")[2] == (
         "all requests go to the new version, since no pod of the old one is ready"
     )
+
+
+@pytest.mark.parametrize("stop", [{"replicas": 0}, {"operatingMode": "Offline"}])
+def test_a_rollback_of_an_agent_that_is_stopped_waits_for_nobody(stop: dict[str, Any]) -> None:
+    """What it starts with afterwards is the old version."""
+    start = edited(replicas=2, operatingMode="Running")
+    rig = live(edited(template=ports(image="agent:2")), edited(**stop), asked(**BACK))
+    later = live(edited(template=ports(image="agent:2")), edited(**stop), asked(**BACK), start)
+
+    assert status_of(rig)["phase"] == "RolledBack"
+    assert (
+        later.twin.live(AGENT, "greeter")["status"]["stableRevision"]
+        == (status_of(later)["fromRevision"])
+    )
+    assert status_of(later)["phase"] == "RolledBack"

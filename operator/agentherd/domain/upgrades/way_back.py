@@ -28,7 +28,10 @@ TRIGGERS: Final = {
 
 
 def rolling_back(facts: Facts) -> Move | None:
-    """Back at the old version: ended when nothing is sent to the new one and the old one serves."""
+    """Back at the old version: ended when nothing is sent to the new one and the old one serves.
+
+    Where the Agent is to have no pods nobody is served, and nobody is waited for.
+    """
     status = facts.status
     if status.phase is not UpgradePhase.ROLLING_BACK or status.rollback is None:
         return None
@@ -36,8 +39,9 @@ def rolling_back(facts: Facts) -> Move | None:
     taken = facts.promoted and status.from_revision != status.to_revision
     if taken and not facts.returnable:
         return _not_back(facts)
-    if taken or not facts.shifted or not facts.stable:
-        waiting = "for pods of the old version" if taken or not facts.stable else "for routes"
+    podless = bool(facts.wanted) and not facts.stable
+    if taken or not facts.shifted or podless:
+        waiting = "for pods of the old version" if taken or podless else "for routes"
         told = f"{what}; waits {waiting}"
         patient_until = status.rollback.at + PATIENCE
         again = patient_until if taken and facts.now < patient_until else None
