@@ -15,6 +15,7 @@ from agentherd.api import (
     AnalysisStatus,
     Evidence,
     Feedback,
+    Look,
     Measurement,
     MetricStatus,
     PodCounters,
@@ -263,8 +264,12 @@ def test_a_dry_run_says_the_same_and_that_nothing_follows() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"canary": Side()}, {"stable": Side()}],
-    ids=["no requests", "nothing to compare with"],
+    [
+        {"canary": Side()},
+        {"stable": Side()},
+        {"looks": (Look(at=NOON, weight=100, canary=Side(requests=9, errors=9), stable=Side()),)},
+    ],
+    ids=["no requests", "nothing to compare with", "nothing any more"],
 )
 def test_where_nothing_was_compared_nothing_is_passed(fields: dict[str, Any]) -> None:
     """Even where nothing is asked for."""

@@ -253,12 +253,20 @@ def _unseen(status: AnalysisStatus, settings: Analysis, situation: Situation) ->
         return "nothing has been compared yet"
     if not status.stable.requests:
         return "the stable version has had no requests to compare with"
+    if _is_alone(status):
+        return "the new version has all requests, so there is nothing to compare it with now"
     if not situation.weight and status.canary.requests < settings.minimum_requests:
         return (
             f"the new version has answered {status.canary.requests:,} requests, fewer than the "
             f"{settings.minimum_requests:,} that a verdict needs"
         )
     return ""
+
+
+def _is_alone(status: AnalysisStatus) -> bool:
+    """Whether only the new version had requests lately, as it is to have all of them."""
+    latest = status.looks[-1] if status.looks else None
+    return latest is not None and latest.weight == 100 and not latest.stable.requests
 
 
 def _details(
