@@ -75,8 +75,9 @@ def _judged(upgrade: AgentUpgrade) -> Iterator[RenderableType]:
         return
     if settings is None:
         yield Text(
-            "By the health of its pods alone: the Agent has no spec.metrics, so nobody knows how "
-            "many of its requests fail or how long they take."
+            "By the health of its pods alone. Errors and latency are compared where the Agent has "
+            "spec.metrics, but not in Maintenance, nor on the way back to a revision that has "
+            "served before."
         )
         return
     yield Text(
@@ -134,7 +135,7 @@ def _metrics(upgrade: AgentUpgrade) -> Iterator[RenderableType]:
 def _metric(metric: Metric, seen: MetricStatus | None) -> Iterator[RenderableType]:
     verdict = seen.verdict if seen else Verdict.INCONCLUSIVE
     line = Text.assemble((metric.name, "bold"), "  ", coloured(verdict), f"  {_limits(metric)}")
-    if seen is not None and seen.failures:
+    if seen is not None and seen.failures and metric.job is None:
         line.append(f"  {seen.failures} of {metric.failure_limit} bad in a row", "red")
     if metric.dry_run:
         line.append("  dryRun", "dim")

@@ -191,6 +191,18 @@ def succeeded(name: str = "hello-3", **status: Any) -> AgentUpgrade:
     )
 
 
+def failed_by_tester() -> AgentUpgrade:
+    """One of which a tester has said that it is bad."""
+    told = "Job hello-3-smoke-1 has failed: BackoffLimitExceeded; its log says more"
+    word = {"at": at(40), "verdict": "Fail", "message": told}
+    found = {"name": "smoke", "verdict": "Fail", "failures": 1, "measurements": [word]}
+    metrics = [{"name": "smoke", "job": {"template": {}}}]
+    return upgrade(
+        strategy=strategy() | {"analysis": {"metrics": metrics}},
+        analysis={"verdict": "Fail", "message": told, "metrics": [found]},
+    )
+
+
 def hostile() -> AgentUpgrade:
     """One of which others say what could move a cursor."""
     return upgrade(
