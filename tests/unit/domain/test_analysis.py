@@ -203,6 +203,15 @@ def test_what_only_one_version_did_waits_for_the_other(canary: Counted, stable: 
     assert (second.canary.requests, second.stable.requests) == (6, 6)
 
 
+def test_a_clock_that_is_behind_that_of_the_last_look_delays_nothing() -> None:
+    """The operator runs on another node now; the counters say what was added all the same."""
+    ahead = look(BEGUN, 3600, {"c": 0}, {"s": 0})
+
+    status = look(ahead, 1, {"c": 6}, {"s": 6})
+
+    assert (status.canary.requests, status.looked_at) == (6, after(1))
+
+
 def test_a_version_that_has_all_requests_waits_for_nobody() -> None:
     status = looks(({"c": 0}, {"s": 0}), ({"c": 5}, {"s": 0}), weight=100)
 

@@ -105,8 +105,9 @@ def thinned(looks: Sequence[Look]) -> tuple[Look, ...]:
 def _is_due(before: AnalysisStatus, settings: Analysis, now: datetime) -> bool:
     if before.since is None or now < before.since + timedelta(seconds=settings.warm_up_seconds):
         return False
-    interval = timedelta(seconds=settings.interval_seconds)
-    return before.looked_at is None or now >= before.looked_at + interval
+    if before.looked_at is None or before.looked_at > now:  # by a clock that was ahead of ours
+        return True
+    return now >= before.looked_at + timedelta(seconds=settings.interval_seconds)
 
 
 def _bounded(
