@@ -37,8 +37,8 @@ class Metrics(WireModel):
     """Path the metrics are read from, starting with `/`. Defaults to `/metrics`."""
 
     requests: MetricName = "http_requests_total"
-    """Name of the counter of requests a pod has had. All its series are added up, whatever their
-    labels. Defaults to `http_requests_total`."""
+    """Name of the counter of requests a pod has had; probes and scrapes must not count. Its series
+    are added up, whatever their labels. Defaults to `http_requests_total`."""
 
     in_flight: MetricName = "http_requests_in_flight"
     """Name of the gauge of requests a pod is working on. All its series are added up, whatever
