@@ -24,6 +24,7 @@ from agentherd.domain.kinds import (
     Kind,
 )
 from agentherd.plugin.problems import Absent, Changed, Denied, Problem, Unanswered, near
+from agentherd.plugin.words import printable
 
 Object = dict[str, Any]
 
@@ -56,6 +57,10 @@ class Moment:
 
     items: tuple[Object, ...]
     version: str
+
+
+PAGE: Final = 200
+"""How many characters are told of an answer that is not that of an API server."""
 
 
 class Expired(Exception):
@@ -168,9 +173,11 @@ class Connection:
     def _send(self, method: str, path: str, **options: Any) -> Object:
         with self._open(method, path, timeout=self._timeout, **options) as response:
             try:
-                answer: Object = json.loads(response.read())
+                answer = json.loads(response.read())
             except ValueError as error:
                 raise self._no_api() from error
+            if not isinstance(answer, dict):
+                raise self._no_api()
             return answer
 
     def _no_api(self) -> Problem:
@@ -238,8 +245,9 @@ class Connection:
             told: Object = json.loads(text)
             message = str(told["message"])
         except (ValueError, KeyError, TypeError):
-            told, message = {}, text.strip()
-        message = message.rstrip(".")
+            # Of a page that a proxy has made, nobody reads more.
+            told, message = {}, " ".join(text.split())[:PAGE]
+        message = printable(message).rstrip(".")
         if status == 401:
             raise Problem(
                 f"the cluster of context {self.context} does not accept your credentials: log in "

@@ -65,11 +65,10 @@ def upgrades(connection: Connection, *, everywhere: bool = False) -> list[AgentU
 def parse(text: str) -> tuple[Kind | None, str]:
     """The kind that the text names, if it names one, and the name."""
     prefix, slash, name = text.rpartition("/")
-    if not slash:
-        return None, name
-    if prefix.lower() not in PREFIXES or not name:
-        raise Problem(f"{text} is no target: give a name, agent/NAME or upgrade/NAME")
-    return PREFIXES[prefix.lower()], name
+    if not name or (slash and prefix.lower() not in PREFIXES):
+        said = text or "an empty word"
+        raise Problem(f"{said} is no target: give a name, agent/NAME or upgrade/NAME")
+    return PREFIXES[prefix.lower()] if slash else None, name
 
 
 def locate(connection: Connection, text: str) -> Agent | AgentUpgrade:

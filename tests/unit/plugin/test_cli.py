@@ -211,6 +211,7 @@ def test_a_watch_in_a_pipe_ends_with_the_code_of_the_upgrade(shop: Shop) -> None
         (["status", "helo"], 1, "has no Agent or upgrade helo (did you mean hello"),
         (["pause", "agent/checkout"], 1, "Agent checkout has no upgrade yet"),
         (["pause", "pod/x"], 1, "give a name, agent/NAME or upgrade/NAME"),
+        (["pause", ""], 1, "give a name, agent/NAME or upgrade/NAME"),
         (["pause", "hello-2"], 1, "hello-2 has ended (Succeeded)"),
         (["chart", "hello-2"], 1, "nothing was measured of hello-2 yet"),
         (["promote", "hello", "--step", "9"], 1, "has 3 steps"),

@@ -33,7 +33,13 @@ FORBIDDEN = 'agents.agentherd.dev is forbidden: User "ada" cannot list resource 
         (told("Invalid", 422, "spec.attempt: must not"), Problem, "spec.attempt: must not"),
         (told("TooManyRequests", 429, "slow down"), Unanswered, "slow down; try again"),
         ((503, "<html>down</html>"), Unanswered, "not able to answer"),
+        (
+            (503, "<p>\x1b[2J\n" + "down " * 99),
+            Unanswered,
+            "r: <p>\ufffd[2J" + " down" * 38 + " do; try",
+        ),
         ((200, "<html>a login page</html>"), Problem, "is no API server"),
+        ((200, '["what is it?"]'), Problem, "is no API server"),
         ((302, ""), Problem, "is no API server"),
     ],
 )
