@@ -26,7 +26,6 @@ from agentherd.api import (
     UpgradePhase,
 )
 from agentherd.domain.errors import InvalidTemplate
-from agentherd.domain.judging.judgement import analysis_of
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, lost_revision, revision_of
@@ -35,6 +34,7 @@ from agentherd.domain.routing.services import ServiceView
 from agentherd.domain.routing.traffic import port_fault
 from agentherd.domain.template import check
 from agentherd.domain.upgrades.approval import Standing, automation_of, standing
+from agentherd.domain.upgrades.judgement import analysis_of
 from agentherd.domain.upgrades.phases import ENDED
 from agentherd.domain.upgrades.strategy import course, settled
 

@@ -20,7 +20,6 @@ from agentherd.api import (
     UpgradePhase,
 )
 from agentherd.domain.faults import Fault, check_fault
-from agentherd.domain.judging.judgement import carried_on, judgement_of
 from agentherd.domain.judging.verdict import Judgement
 from agentherd.domain.kinds import revision_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
@@ -31,6 +30,7 @@ from agentherd.domain.revision import Revision
 from agentherd.domain.upgrades.approval import Standing, approval_ahead
 from agentherd.domain.upgrades.attempt import is_outdated, lasting_pods, past_crash, stale_pods
 from agentherd.domain.upgrades.change import Choice, is_direct, is_running, strategy_of
+from agentherd.domain.upgrades.judgement import carried_on, judgement_of
 from agentherd.domain.upgrades.moves import Facts, Move
 from agentherd.domain.upgrades.phases import MOVING
 from agentherd.domain.upgrades.rollout import is_complete

@@ -25,7 +25,6 @@ from agentherd.api import (
 from agentherd.api.upgrade import MAX_CONTROLS, MAX_UPGRADE_HISTORY
 from agentherd.domain.conditions import Said, dated
 from agentherd.domain.faults import Fault
-from agentherd.domain.judging.judgement import settings_of
 from agentherd.domain.judging.verdict import reason_of
 from agentherd.domain.kinds import AGENT_UPGRADE
 from agentherd.domain.observation import SeenUpgrade
@@ -33,6 +32,7 @@ from agentherd.domain.plan import Identity, WriteStatus
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrades.approval import UNAPPROVED, Standing, approval_ahead, approval_of
 from agentherd.domain.upgrades.change import Objection, is_asked_in_vain, is_running
+from agentherd.domain.upgrades.judgement import settings_of
 from agentherd.domain.upgrades.moves import OPERATOR, Move
 from agentherd.domain.upgrades.phases import ENDED, MOVING
 
