@@ -19,6 +19,7 @@ from agentherd.domain.judging.analysis import (
     tells_errors,
     tells_latency,
     thinned,
+    waits_for_stable,
 )
 from agentherd.domain.judging.evidence import error_strength, latency_strength
 from agentherd.domain.readings import Totals
@@ -201,6 +202,24 @@ def test_what_only_one_version_did_waits_for_the_other(canary: Counted, stable: 
 
     assert early == first
     assert (second.canary.requests, second.stable.requests) == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "waits"),
+    [
+        ({"c": 5}, {"s": 0}, True),
+        ({"c": 0}, {"s": 5}, False),
+        ({"c": 5}, {"s": 5}, False),
+        ({"c": 5}, {"s": None}, False),
+        ({"c": 5}, {"new": 9}, False),
+    ],
+    ids=["only the new version", "only the stable one", "both", "it cannot be read", "it is new"],
+)
+def test_who_is_waited_for_is_known(canary: Counted, stable: Counted, waits: bool) -> None:
+    """What cannot be read has not said that it had no requests."""
+    first = looks(({"c": 0}, {"s": 0}))
+
+    assert waits_for_stable(first, canary=pods(canary), stable=pods(stable)) is waits
 
 
 def test_a_clock_that_is_behind_that_of_the_last_look_delays_nothing() -> None:

@@ -172,6 +172,15 @@ def test_too_little_holds_the_step() -> None:
     assert analysis(run).message in run.move.message
 
 
+def test_who_gets_no_requests_is_named() -> None:
+    """The new one answers, the stable one has nothing to do: as with a single connection."""
+    readings = {"new": told(5000), "old": told(100)}
+
+    run = found(at_step_two({"analysis": look(3)}, readings=readings), now=LATER)
+
+    assert "counted once the stable version gets requests too" in run.move.message
+
+
 def test_a_version_that_is_not_read_any_more_is_not_promoted() -> None:
     """However much was seen before: nobody knows what it does now."""
     run = found(at_step_two({"analysis": look(900)}, readings={"old": told(190)}), now=LATER)

@@ -243,6 +243,16 @@ def test_a_warm_up_says_when_it_ends() -> None:
     assert status.message.endswith("which count from 12:00:05 UTC on")
 
 
+def test_requests_that_are_compared_with_none_are_told() -> None:
+    """Who says that none was answered would send people to look at the wrong version."""
+    situation = replace(STEP, lonely=True)
+
+    assert "once the stable version gets requests" in (
+        found(state(step_requests=0), situation=situation)[1].missing
+    )
+    assert found(state(), situation=situation)[1].missing == ""
+
+
 def test_pods_that_do_not_tell_are_named_where_requests_are_missing() -> None:
     unread = "the metrics of 1 of 2 pods of the stable version cannot be read"
     situation = Situation(compared=True, step=2, weight=20, unread=unread)

@@ -83,6 +83,15 @@ def looked(
     )
 
 
+def waits_for_stable(
+    status: AnalysisStatus, *, canary: Sequence[CountedPod], stable: Sequence[CountedPod]
+) -> bool:
+    """Whether of both versions only the new one has answered since they were last compared."""
+    known = {pod.uid: pod for pod in status.pods}
+    read = any(pod.totals is not None and pod.uid in known for pod in stable)
+    return read and _added(canary, known).requests > 0 and not _added(stable, known).requests
+
+
 def tells_errors(status: AnalysisStatus) -> bool:
     """Whether the pods say which of their requests ended in errors."""
     return all(pod.errors is not None for pod in status.pods)

@@ -32,7 +32,8 @@ class Situation:
     `compared` says that pods are to tell what they do. `step` is the present one, and `weight` what
     it gives the new version; 0 where the strategy has no step that could be held. `last` says that
     the new version gets all requests after it. `unread` says which pods do not tell, in words;
-    `blind` that of one version none does.
+    `blind` that of one version none does. `lonely` says that only the new one has had requests
+    since both were last compared.
     """
 
     compared: bool
@@ -41,6 +42,7 @@ class Situation:
     last: bool = False
     unread: str = ""
     blind: bool = False
+    lonely: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +219,8 @@ def _requests_missing(
         if status.since is not None and status.looked_at is None:
             begins = status.since + timedelta(seconds=settings.warm_up_seconds)
             few += f", which count from {begins:%H:%M:%S} UTC on"
+        elif situation.lonely:
+            few += "; what it answers is counted once the stable version gets requests too"
         yield few
         if situation.unread:
             yield situation.unread

@@ -20,7 +20,7 @@ from agentherd.api import (
     StrategyType,
     Verdict,
 )
-from agentherd.domain.judging.analysis import CountedPod, looked
+from agentherd.domain.judging.analysis import CountedPod, looked, waits_for_stable
 from agentherd.domain.judging.metrics import judged as measured
 from agentherd.domain.judging.testers import answers
 from agentherd.domain.judging.verdict import NOTHING, Judgement, Situation, judged
@@ -55,14 +55,15 @@ def judgement_of(
     analysis = looked(
         analysis,
         settings,
-        canary=[_counted(seen, pod) for pod in seen.pods_of(status.to_revision or "")],
-        stable=[_counted(seen, pod) for pod in seen.pods_of(status.from_revision or "")],
+        canary=_counted_of(seen, status.to_revision),
+        stable=_counted_of(seen, status.from_revision),
         weight=status.weight,
         now=now,
     )
     known = measured(analysis.metrics, settings.metrics, answers(seen, upgrade))
     analysis = analysis.model_copy(update={"metrics": known})
-    return judged(analysis, settings, upgrade.spec.feedback, _situation(seen, status, course))
+    situation = _situation(seen, status, course, analysis)
+    return judged(analysis, settings, upgrade.spec.feedback, situation)
 
 
 def carried_on(
@@ -86,7 +87,7 @@ def carried_on(
     if after.weight_since is None:
         analysis = analysis.model_copy(update={"step_requests": 0})
     feedback = governing.upgrade.spec.feedback
-    return judged(analysis, settings, feedback, _situation(seen, after, course))[0]
+    return judged(analysis, settings, feedback, _situation(seen, after, course, analysis))[0]
 
 
 def settings_of(spec: AgentUpgradeSpec, status: AgentUpgradeStatus) -> Analysis | None:
@@ -107,7 +108,12 @@ def _has_requests(seen: AgentObservation, status: AgentUpgradeStatus, course: Co
     return any(view.available for view in seen.sets() if view.revision == status.to_revision)
 
 
-def _situation(seen: AgentObservation, status: AgentUpgradeStatus, course: Course) -> Situation:
+def _situation(
+    seen: AgentObservation,
+    status: AgentUpgradeStatus,
+    course: Course,
+    analysis: AnalysisStatus,
+) -> Situation:
     at_a_step = 0 < status.step <= len(course.steps)
     served = seen.agent.spec.operating_mode is OperatingMode.RUNNING
     sides = [
@@ -121,6 +127,11 @@ def _situation(seen: AgentObservation, status: AgentUpgradeStatus, course: Cours
         last=at_a_step and status.step == len(course.steps),
         unread="; ".join(filter(None, (side.unread for side in sides))),
         blind=any(side.pods and not side.telling for side in sides),
+        lonely=waits_for_stable(
+            analysis,
+            canary=_counted_of(seen, status.to_revision),
+            stable=_counted_of(seen, status.from_revision),
+        ),
     )
 
 
@@ -144,6 +155,10 @@ def _told(seen: AgentObservation, revision: str | None) -> tuple[int, int]:
     """How many of the pods that are to stay tell what they do, and how many there are."""
     pods = [pod for pod in seen.pods_of(revision or "") if pod.ready and not pod.deleting]
     return sum(_counted(seen, pod).totals is not None for pod in pods), len(pods)
+
+
+def _counted_of(seen: AgentObservation, revision: str | None) -> list[CountedPod]:
+    return [_counted(seen, pod) for pod in seen.pods_of(revision or "")]
 
 
 def _counted(seen: AgentObservation, pod: PodView) -> CountedPod:
