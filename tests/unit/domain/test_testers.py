@@ -232,6 +232,17 @@ def test_jobs_that_nobody_waits_for_are_ended_and_others_are_kept_to_be_looked_a
     assert [i.name for i in useless(view(upgrade, jobs=jobs))] == at_the_end
 
 
+def test_a_job_of_another_upgrade_makes_room_for_one_of_the_same_name() -> None:
+    """Else nobody would ever try the new version, and nobody know why."""
+    other = seen_upgrade("greeter")
+    in_the_way = job(verdict=Verdict.PASS, ended_at=NOON, upgrade=other.upgrade.metadata.uid)
+    upgrade = attempt(SMOKE)
+    seen = view(upgrade, jobs={NAME: in_the_way})
+    seen = replace(seen, upgrades={**seen.upgrades, "greeter": other})
+
+    assert [(type(each), each.ref) for each in made(seen, upgrade)] == [(Delete, Ref("Job", NAME))]
+
+
 @pytest.mark.parametrize(
     ("status", "ready", "is_asked"),
     [

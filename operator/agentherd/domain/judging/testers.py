@@ -168,7 +168,8 @@ def trials(
     `status` is that after the present turn, and `moving` whether the new version may serve.
     """
     wanted = _jobs(upgrade, status) if moving else {}
-    yield from useless(seen, wanted.keys())
+    taken = {name for name in wanted if _is_of_another(seen, upgrade, name)}
+    yield from useless(seen, wanted.keys() - taken, in_the_way=taken)
     if not seen.jobs_known or not _has_pods(seen, status):
         return
     ended = {each.name for each in _measured(status) if each.verdict is not Verdict.INCONCLUSIVE}
@@ -181,12 +182,19 @@ def trials(
         )
 
 
-def useless(seen: AgentObservation, wanted: Collection[str] = ()) -> Iterator[Delete]:
+def _is_of_another(seen: AgentObservation, upgrade: AgentUpgrade, name: str) -> bool:
+    """Whether a Job is of another upgrade: `a-b` of `x` is called as `b` of `x-a` is."""
+    return name in seen.jobs and seen.jobs[name].upgrade != upgrade.metadata.uid
+
+
+def useless(
+    seen: AgentObservation, wanted: Collection[str] = (), *, in_the_way: Collection[str] = ()
+) -> Iterator[Delete]:
     """Jobs that still try what nobody waits for, and those of upgrades that are forgotten."""
     known = {each.upgrade.metadata.uid for each in seen.upgrades.values()}
     for name, job in sorted(seen.jobs.items()):
-        runs_on = job.verdict is None and name not in wanted
-        if not job.deleting and seen.own(job) and (runs_on or job.upgrade not in known):
+        needless = name in in_the_way or (job.verdict is None and name not in wanted)
+        if not job.deleting and seen.own(job) and (needless or job.upgrade not in known):
             yield Delete(kind=JOB, name=name, uid=job.uid)
 
 
