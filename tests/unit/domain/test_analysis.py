@@ -237,6 +237,17 @@ def test_a_version_that_has_all_requests_waits_for_nobody() -> None:
     assert status.canary.requests == status.step_requests == 5
 
 
+def test_durations_that_are_compared_with_none_are_not_kept_for_later() -> None:
+    """The stable version may have requests again at another time, when all is slower."""
+    before = {"c": Totals(requests=0, timed=0, microseconds=0)}
+    now = {"c": Totals(requests=50, timed=50, microseconds=50)}
+
+    alone = looks((before, {"s": 0}), (now, {"s": 0}), weight=100)
+
+    assert alone.canary.timed == 50
+    assert alone.evidence.canary.requests == 0
+
+
 def test_requests_of_which_nobody_says_how_they_ended_prove_nothing() -> None:
     """The stable version would have no errors, and any of the new one would be too many."""
     status = looks(

@@ -74,7 +74,9 @@ def looked(
             "step_requests": before.step_requests + added.requests,
             "canary": _sum((before.canary, added)),
             "stable": _sum((before.stable, compared)),
-            "evidence": _evidence(before, settings, added, compared, noted),
+            "evidence": _evidence(before, settings, added, compared, noted)
+            if both
+            else before.evidence,
             "pods": noted,
             "looks": thinned(
                 (*before.looks, Look(at=now, weight=weight, canary=added, stable=compared))
