@@ -50,7 +50,7 @@ class Metrics(WireModel):
     error_values: Annotated[tuple[ErrorValue, ...], Field(min_length=1, max_length=16), SET] = (
         "5xx",
     )
-    """Values of `errorLabel` that mean an error of the agent, in which `x` stands for any digit, at
+    """Values of `errorLabel` that mean an error of the agent, in which `x` is a digit or itself, at
     most 16. Defaults to `5xx`."""
 
     latency: MetricName = "http_request_duration_seconds"

@@ -27,7 +27,7 @@ ENOUGH: Final = 20
 class Counters:
     """Where the metrics of a pod are, and their names.
 
-    Requests whose `error_label` has one of `error_values` are errors; x stands for any digit.
+    Requests whose `error_label` has one of `error_values` are errors; x is any digit, or an x.
     """
 
     url: str

@@ -110,7 +110,7 @@ def _patterns(name: str, declared_as: str) -> tuple[re.Pattern[str], re.Pattern[
 @lru_cache(maxsize=256)
 def _label_patterns(label: str, values: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Patterns of labels that have `label` at all, and of those with one of the values."""
-    # The values are matched as they are written, but for x.
-    wanted = "|".join(re.escape(value).replace("x", "[0-9]") for value in values)
+    # The values are matched as they are written, but for x; DeadlineExceeded has one that is none.
+    wanted = "|".join(re.escape(value).replace("x", "[0-9x]") for value in values)
     start = rf'[{{,][ \t]*{re.escape(label)}[ \t]*=[ \t]*"'
     return re.compile(start), re.compile(rf'{start}(?:{wanted})"')

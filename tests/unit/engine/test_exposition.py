@@ -161,6 +161,7 @@ def errors(text: str, *error_values: str) -> int | None:
         (series(_5000=7, _50=1, _150=1), ["5xx"], 0),
         (series(_OK=7, _Internal=1, _internal=5), ["Internal"], 1),
         (series(_5x5=1, _5y5=1), ["5.5"], 0),
+        (series(_OK=7, _DeadlineExceeded=2), ["DeadlineExceeded"], 2),
         (f'{NAME}{{ code = "500" }} 3\n', ["5xx"], 3),
         (f'{NAME}{{path="/code=\\"500\\"",code="200"}} 3\n', ["5xx"], 0),
         (f'{NAME}{{zipcode="500",code="200"}} 3\n', ["5xx"], 0),
