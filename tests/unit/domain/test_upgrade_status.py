@@ -13,6 +13,7 @@ from agentherd.api import (
     AgentUpgradeStatus,
     Analysis,
     AnalysisStatus,
+    Score,
     UpgradePhase,
     Verdict,
 )
@@ -108,16 +109,17 @@ def judged(verdict: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "said"),
+    ("verdict", "feedback", "said"),
     [
-        ("Pass", ("True", "NoWorse")),
-        ("Inconclusive", ("Unknown", "Inconclusive")),
-        ("Fail", ("False", "Feedback")),
+        ("Pass", 0, ("True", "NoWorse")),
+        ("Inconclusive", 0, ("Unknown", "Inconclusive")),
+        ("Fail", 500, ("False", "Feedback")),
     ],
 )
-def test_the_verdict_is_a_condition(verdict: str, said: tuple[str, str]) -> None:
+def test_the_verdict_is_a_condition(verdict: str, feedback: int, said: tuple[str, str]) -> None:
     """With the sentence as its message, also after the end."""
-    first = moved(UpgradePhase.PAUSED, **judged(verdict))
+    known = judged(verdict, score=Score(feedback=feedback))
+    first = moved(UpgradePhase.PAUSED, **known)
     ended = superseded_status(again(first), "a newer change has taken its place", now=LATER)
 
     for status in (first, ended):
