@@ -289,6 +289,20 @@ def test_where_nothing_was_compared_nothing_is_passed(fields: dict[str, Any]) ->
     assert judgement.missing == ""
 
 
+def test_what_has_failed_is_never_called_good() -> None:
+    """Where pods are replaced one by one there is no step to hold."""
+    bad = measured("quality", Verdict.FAIL, "5 is below the minimum of 7")
+    situation = Situation(compared=False, step=0, weight=0)
+
+    status, judgement = found(
+        state(metrics=(bad,)), situation=situation, metrics=[QUALITY], feedbackWeight=0.5
+    )
+
+    assert (judgement.trigger, judgement.missing) == (None, "")
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.message.startswith("a metric has found the new version bad, but its score of 500")
+
+
 def test_a_metric_speaks_in_its_own_words() -> None:
     bad = measured("quality", Verdict.FAIL, "5 is below the minimum of 7")
 

@@ -80,7 +80,7 @@ def judged(
     verdict, lead = Verdict.PASS, _NO_WORSE
     if said.trigger is not None:
         verdict, lead = Verdict.FAIL, LEADS[said.trigger]
-    elif untold := said.missing or said.awaited or _unseen(status, earnest, situation):
+    elif untold := said.missing or said.awaited or _unsure(status, earnest, feedback, situation):
         verdict, lead = Verdict.INCONCLUSIVE, untold
     counted = _scored(status, settings, feedback)
     details = "; ".join(_details(status, earnest, feedback, counted, situation))
@@ -246,6 +246,18 @@ LEADS: Final[Mapping[Reason, str]] = {
     Reason.FEEDBACK: "feedback speaks against the new version",
 }
 """What is said of a version that is given up, by why it is."""
+
+
+def _unsure(
+    status: AnalysisStatus,
+    settings: Analysis,
+    feedback: Sequence[Feedback],
+    situation: Situation,
+) -> str:
+    """Why it cannot be called good, though nothing is waited for; "" where it can."""
+    strengths, counted = _strengths(status, settings), _scored(status, settings, feedback)
+    failed_yet = "; ".join(_unpunished(settings, strengths, counted))
+    return failed_yet or _unseen(status, settings, situation)
 
 
 def _unseen(status: AnalysisStatus, settings: Analysis, situation: Situation) -> str:
