@@ -48,6 +48,7 @@ def test_e08_the_settings_of_the_operator_hold_where_nobody_says_otherwise(world
         "scaleDownDelaySeconds": 1,
         "abortScaleDownDelaySeconds": 2,
         "rollbackWindow": 4,
+        "automation": "Auto",
     }
     assert after["status"]["strategy"] == before["status"]["strategy"]
     assert after["status"]["weight"] == 50
@@ -72,6 +73,7 @@ def test_e08_each_upgrade_may_say_otherwise(shared_world: World) -> None:
         "scaleDownDelaySeconds": 30,
         "abortScaleDownDelaySeconds": 30,
         "rollbackWindow": 3,
+        "automation": "Auto",
     }
 
 
