@@ -25,7 +25,7 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Delete, Merge, Scale, Stage
 from agentherd.domain.readings import Counters, Target
 from agentherd.domain.revision import Revision
-from agentherd.domain.template import container_ports, probed_port
+from agentherd.domain.template import container_ports, probed_paths, probed_port
 from agentherd.domain.upgrades.attempt import stale_pods
 from agentherd.domain.upgrades.run import Run
 from agentherd.domain.views import TIME_FORMAT, PodView, ReplicaSetView
@@ -120,7 +120,14 @@ def _counters(seen: AgentObservation, pod: PodView, revision: Revision) -> Count
         error_label=metrics.error_label,
         error_values=metrics.error_values,
         latency=metrics.latency,
+        probed=_probed(metrics.path, revision),
     )
+
+
+def _probed(metrics: str, revision: Revision) -> tuple[str, ...]:
+    """The paths that only we and the kubelet ask for; `/` may be everybody's."""
+    health = {revision.health.http.path} if revision.health is not None else set()
+    return tuple(sorted({metrics} | health | probed_paths(revision.template) - {"/"}))
 
 
 def _health(pod: PodView, revision: Revision) -> str | None:

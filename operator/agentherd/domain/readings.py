@@ -28,6 +28,7 @@ class Counters:
     """Where the metrics of a pod are, and their names.
 
     Requests whose `error_label` has one of `error_values` are errors; x is any digit, or an x.
+    Those with a label that is one of the paths in `probed` are no user's, and are not counted.
     """
 
     url: str
@@ -36,6 +37,7 @@ class Counters:
     error_label: str
     error_values: tuple[str, ...]
     latency: str
+    probed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ CONFIG_VOLUME: Final = "agentherd-config"
 STARTUP_SECONDS: Final = 600
 """How long a container may take until its first successful probe, before it is restarted."""
 
+PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 
 _LISTS: Final = ("env", "ports", "volumeMounts")
 
@@ -152,6 +153,13 @@ def probed_port(template: Mapping[str, Any], port: int | str) -> int | None:
     ports = template["spec"]["containers"][0].get("ports") or ()
     number = next((p.get("containerPort") for p in ports if p.get("name") == port), None)
     return number if isinstance(number, int) else None
+
+
+def probed_paths(template: Mapping[str, Any]) -> set[str]:
+    """The paths that the probes of the containers ask for by HTTP."""
+    containers = template.get("spec", {}).get("containers") or ()
+    probes = (c.get(kind) for c in containers for kind in PROBES)
+    return {p["httpGet"].get("path", "/") for p in probes if p and p.get("httpGet")}
 
 
 def _add_environment(containers: list[dict[str, Any]], agent: str, revision: Revision) -> None:

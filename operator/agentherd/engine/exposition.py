@@ -38,12 +38,12 @@ Series = tuple[str, str]
 
 def totals(text: str, counters: Counters) -> Totals | None:
     """How far the counters of a pod are; None where its requests are not told."""
-    requests = _series(text, counters.requests)
+    requests = _of_users(_series(text, counters.requests), counters.probed)
     count = _sum(requests, counters.requests)
     if count is None:
         return None
-    timed = total(text, f"{counters.latency}_count", declared_as=counters.latency)
-    seconds = total(text, f"{counters.latency}_sum", declared_as=counters.latency)
+    timed = _timed(text, f"{counters.latency}_count", counters)
+    seconds = _timed(text, f"{counters.latency}_sum", counters)
     told = timed is not None and seconds is not None and seconds * _MICRO < COUNTABLE
     return Totals(
         requests=int(count),
@@ -53,13 +53,26 @@ def totals(text: str, counters: Counters) -> Totals | None:
     )
 
 
-def total(text: str, name: str, *, declared_as: str | None = None) -> float | None:
+def total(text: str, name: str) -> float | None:
     """The sum of all samples of a metric.
 
     None when there is no such metric or it is not a count. One that is declared and has no sample
     yet, as a counter with labels before the first request, is 0.
     """
-    return _sum(_series(text, name, declared_as=declared_as), name)
+    return _sum(_series(text, name), name)
+
+
+def _timed(text: str, name: str, counters: Counters) -> float | None:
+    series = _series(text, name, declared_as=counters.latency)
+    return _sum(_of_users(series, counters.probed), name)
+
+
+def _of_users(series: Sequence[Series], probed: tuple[str, ...]) -> Sequence[Series]:
+    """The series without those that a label says are of paths which only probes ask for."""
+    if not probed or not series:
+        return series
+    of_probes = _values_pattern(probed)
+    return [each for each in series if not of_probes.search(each[0])] or (("", "0"),)
 
 
 def _errors(series: Sequence[Series], label: str, values: tuple[str, ...]) -> int | None:
@@ -105,6 +118,13 @@ def _patterns(name: str, declared_as: str) -> tuple[re.Pattern[str], re.Pattern[
         re.compile(rf"\n{re.escape(name)}(?=[{{ \t])[ \t]*({_LABELS})?[ \t]*(\S*)"),
         re.compile(rf"\n# TYPE (?:{declared})[ \t]"),
     )
+
+
+@lru_cache(maxsize=256)
+def _values_pattern(values: tuple[str, ...]) -> re.Pattern[str]:
+    """Pattern of labels of which any has one of the values."""
+    written = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
+    return re.compile(rf'=[ \t]*"(?:{"|".join(map(re.escape, written))})"')
 
 
 @lru_cache(maxsize=256)

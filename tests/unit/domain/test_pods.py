@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -210,6 +211,29 @@ def test_both_sides_of_an_upgrade_are_counted_and_the_new_one_is_asked_for_its_h
     assert found["new"].health == "http://10.0.0.1:8080/ready"
     assert found["old"].counters is not None
     assert found["old"].health is None
+
+
+def test_requests_to_the_paths_of_metrics_and_probes_are_no_users() -> None:
+    """Those of the spec and of the template; but for `/`, where users may come too."""
+    probes = {
+        "livenessProbe": {"httpGet": {"port": 8080, "path": "/live"}},
+        "startupProbe": {"tcpSocket": {"port": 8080}},
+    }
+    container = {"name": "agent", "image": "agent:2", "ports": [{"containerPort": 8080}], **probes}
+    template = {"spec": {"containers": [container]}}
+    at_root = {"http": {"port": 8080, "path": "/"}}
+    probed = revision_of(agent(template=template, health=at_root).spec)
+
+    usual = looked_at(pod("new", NEW))["new"].counters
+    special = looked_at(
+        pod("old", replace(probed, hash=OLD.hash)),
+        revisions={OLD.hash: replace(probed, hash=OLD.hash)},
+    )["old"].counters
+
+    assert usual is not None
+    assert usual.probed == ("/ready", "/stats")
+    assert special is not None
+    assert special.probed == ("/live", "/stats")
 
 
 def test_an_address_of_six_bytes_pairs_is_written_in_brackets() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from time import perf_counter
 
 import pytest
@@ -82,6 +83,32 @@ def test_counts_whose_sum_is_none_are_not_read() -> None:
 
     assert total(lines[0], NAME) == 2**53 - 1
     assert totals("".join(lines), counters()) is None
+
+
+def of_a_library(path: str, count: int, code: int = 200) -> str:
+    """What the exposition of a web framework says of a path."""
+    labels = f'{{method="GET",handler="{path}",code="{code}"}}'
+    return f"{NAME}{labels} {count}\n{LATENCY}_count{labels} {count}\n{LATENCY}_sum{labels} 2\n"
+
+
+def test_requests_of_probes_are_nobodys() -> None:
+    """Those for the metrics and for the health come once a second, and say nothing of users."""
+    probed = replace(counters(), probed=("/healthz", "/metrics", '/a"b\\'))
+    text = "".join(
+        (
+            of_a_library("/answer", 3),
+            of_a_library("/answer", 1, code=500),
+            of_a_library("/healthz", 90, code=503),
+            of_a_library("/metrics", 90),
+            of_a_library("/metrics/of/users", 2),
+            of_a_library(r"/a\"b\\", 90),
+        )
+    )
+
+    assert totals(text, probed) == Totals(requests=6, errors=1, timed=6, microseconds=6_000_000)
+    assert totals(of_a_library("/metrics", 9), probed) == Totals(
+        requests=0, errors=0, timed=0, microseconds=0
+    )
 
 
 labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
