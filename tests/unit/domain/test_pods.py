@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -225,10 +224,7 @@ def test_requests_to_the_paths_of_metrics_and_probes_are_no_users() -> None:
     probed = revision_of(agent(template=template, health=at_root).spec)
 
     usual = looked_at(pod("new", NEW))["new"].counters
-    special = looked_at(
-        pod("old", replace(probed, hash=OLD.hash)),
-        revisions={OLD.hash: replace(probed, hash=OLD.hash)},
-    )["old"].counters
+    special = looked_at(pod("old", OLD), revisions={OLD.hash: probed})["old"].counters
 
     assert usual is not None
     assert usual.probed == ("/ready", "/stats")
