@@ -127,7 +127,7 @@ def _counters(seen: AgentObservation, pod: PodView, revision: Revision) -> Count
 def _probed(metrics: str, revision: Revision) -> tuple[str, ...]:
     """The paths that only we and the kubelet ask for; `/` may be everybody's."""
     health = {revision.health.http.path} if revision.health is not None else set()
-    return tuple(sorted({metrics} | health | probed_paths(revision.template) - {"/"}))
+    return tuple(sorted(({metrics} | health | probed_paths(revision.template)) - {"/"}))
 
 
 def _health(pod: PodView, revision: Revision) -> str | None:
