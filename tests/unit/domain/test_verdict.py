@@ -150,6 +150,28 @@ def test_bad_feedback_and_half_a_proof_together_take_it_back() -> None:
     assert judgement.trigger is Reason.FEEDBACK
 
 
+@pytest.mark.parametrize(
+    ("canary", "settings", "holds"),
+    [
+        (Side(requests=20, errors=10), {}, True),
+        (Side(requests=20, errors=1), {}, False),
+        (Side(requests=20, errors=10), {"dryRun": True}, False),
+        (Side(requests=20, errors=10), {"minimumRequests": 0}, True),
+    ],
+)
+def test_a_step_is_not_left_over_a_look_that_speaks_for_itself(
+    canary: Side, settings: dict[str, Any], holds: bool
+) -> None:
+    """However short the step is: no look decides alone, so there has to be another."""
+    look = Look(at=NOON, weight=20, canary=canary, stable=Side(requests=20))
+
+    status, judgement = found(state(looks=(look,)), **settings)
+
+    assert (judgement.missing != "") is holds
+    assert ("10 of 20 (50 %) have failed, against 0 of 20 (0 %)" in judgement.missing) is holds
+    assert (status.verdict is Verdict.PASS) is (canary.errors == 1)
+
+
 def test_feedback_that_nobody_gave_takes_nothing_back() -> None:
     """With a low threshold half a proof is enough, and then it is the reason."""
     status, judgement = found(state(evidence=HALF), rollbackThreshold=0.4)

@@ -12,10 +12,19 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from agentherd.api import Analysis, AnalysisStatus, Feedback, OnInconclusive, Score, Side, Verdict
+from agentherd.api import (
+    Analysis,
+    AnalysisStatus,
+    Evidence,
+    Feedback,
+    OnInconclusive,
+    Score,
+    Side,
+    Verdict,
+)
 from agentherd.api.markers import Clip
 from agentherd.domain.judging.analysis import tells_errors, tells_latency
-from agentherd.domain.judging.evidence import error_strength, latency_strength
+from agentherd.domain.judging.evidence import error_strength, latency_strength, observe
 from agentherd.domain.judging.metrics import awaited, failed, inconclusive, told
 from agentherd.domain.judging.score import WORST, is_reached, score
 from agentherd.domain.reasons import Reason
@@ -23,6 +32,11 @@ from agentherd.domain.reasons import Reason
 SUSPICIOUS: Final = 500
 """Strength from which on a step is held, though nothing is proved. By Ville's inequality a good
 version gets as far with a probability of at most √α, and comes back as it answers more requests."""
+
+
+LOUD: Final = 250
+"""Strength of one look alone from which on a step is held until the next one. No look decides by
+itself; a step that is shorter than two of them must not be left over requests that all failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +206,28 @@ def _missing(
             "what was seen speaks against the new version, with "
             f"{evidence // 10} % of the evidence that a rollback needs, so more has to be seen"
         )
+    elif evidence < WORST and not settings.dry_run and _is_loud(status, settings):
+        latest = status.looks[-1]
+        yield (
+            f"of the latest requests of the new version {_part(latest.canary)} have failed, "
+            f"against {_part(latest.stable)}, so more has to be seen"
+        )
     yield from _unpunished(settings, strengths, counted)
+
+
+def _is_loud(status: AnalysisStatus, settings: Analysis) -> bool:
+    """Whether the latest look by itself speaks against the new version."""
+    if not status.looks or not tells_errors(status):
+        return False
+    latest = status.looks[-1]
+    alone = observe(
+        Evidence(),
+        latest.canary,
+        latest.stable,
+        error_margin=settings.error_margin,
+        performance_impact=settings.performance_impact,
+    )
+    return error_strength(alone) >= LOUD
 
 
 def _unpunished(
