@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +24,8 @@ MARK: Final = "<!-- verdicts -->\n"
 END: Final = "<!-- end of verdicts -->\n"
 
 HEAD: Final = (
-    "| the new version | runs | verdict after, s | predicted | last request after, s "
-    "| requests it got | lost | predicted |\n|---|---|---|---|---|---|---|---|"
+    "| the new version | given up for | verdict after, s | predicted | last request after, s "
+    "| requests it answered | lost | predicted |\n|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -66,10 +67,11 @@ def _rows(case: Mapping[str, Any]) -> Iterator[str]:
         return
     predicted = case["predicted"] or {}
     decided = [run for run in runs if run.verdict is not None]
-    told = f"{len(runs)}" if decided == runs else f"{len(runs)}, {len(decided)} with a verdict"
+    triggers = Counter(run.trigger for run in decided)
+    told = [f"`{trigger}` {count} of {len(runs)}" for trigger, count in triggers.most_common()]
     cells = (
         case["what"],
-        told,
+        "; ".join(told) or f"nothing, {len(runs)} times",
         _spread([run.since_first_request(run.verdict) for run in decided], digits=1),
         _numbers(predicted.get("verdict", ())),
         _spread([run.since_first_request(run.last_request) for run in decided], digits=1),

@@ -122,5 +122,5 @@ def test_the_table_says_how_many_had_no_verdict() -> None:
     assert page.startswith("before\n")
     assert page.endswith(f"{END}after\n")
     assert (
-        "| half fail | 2, 1 with a verdict | 3.5 | 8 / 9 / 9 | 3.0 | 3 | 2 / 2 / 50 | 40 |"
+        "| half fail | `ErrorRate` 1 of 2 | 3.5 | 8 / 9 / 9 | 3.0 | 3 | 2 / 2 / 50 | 40 |"
     ) in page
