@@ -82,13 +82,11 @@ def _rows(case: Mapping[str, Any]) -> Iterator[str]:
     yield f"| {' | '.join(cells)} |"
     if CASES[case["name"]].killed:
         since = [
-            (run.verdict - run.first_lost, (run.last_request or run.verdict) - run.first_lost)
+            run.verdict - run.first_lost
             for run in decided
             if run.verdict is not None and run.first_lost is not None
         ]
-        verdict = _spread([each for each, _ in since], digits=1)
-        last = _spread([each for _, each in since], digits=1)
-        yield f"| the same, since the first request lost | | {verdict} | | {last} | | | |"
+        yield f"| the same, since the first request lost | | {_spread(since, digits=1)} | | | | | |"
 
 
 def _spread(values: Sequence[float | None], *, digits: int = 0) -> str:

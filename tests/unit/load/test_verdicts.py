@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.load.answer import Answer, Failure
 from tests.load.report import Report
 from tests.long.cases import CASES, predicted
 from tests.long.figures import of_verdicts
-from tests.long.page import END, MARK, with_table
+from tests.long.page import END, FIGURES, MARK, PAGE, with_table
 from tests.long.verdicts import Run, measured
 
 SINCE = 1000.0
@@ -124,3 +125,10 @@ def test_the_table_says_how_many_had_no_verdict() -> None:
     assert (
         "| half fail | `ErrorRate` 1 of 2 | 3.5 | 8 / 9 / 9 | 3.0 | 3 | 2 / 2 / 50 | 40 |"
     ) in page
+
+
+def test_the_table_of_the_page_is_that_of_the_figures() -> None:
+    """`python -m tests.long.page` writes both."""
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert with_table(page, json.loads(FIGURES.read_text(encoding="utf-8"))) == page
