@@ -97,4 +97,6 @@ def test_nothing_runs_after_a_test_that_fails(run: Run) -> None:
     with pytest.raises(ZeroDivisionError), load:
         raise ZeroDivisionError
 
-    assert [process.returncode for process in load._running()] == [-9, -9]
+    attack, encode = (process.returncode for process in load._running())
+    assert attack == -9
+    assert encode is not None  # it may have come to the end of its input first
