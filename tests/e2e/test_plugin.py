@@ -11,11 +11,13 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import ioctl
 from pathlib import Path
+from select import select
 from typing import Any, Final
 
 import pytest
@@ -34,7 +36,7 @@ from tests.e2e.test_upgrade_words import (
     step,
     wait_at_step,
 )
-from tests.e2e.world import START, Command, World, _kubectl
+from tests.e2e.world import SOON, START, Command, World, _kubectl
 
 THREE_STEPS: Final = canary(step(10), step(30), step(50))
 CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -337,14 +339,15 @@ def test_a_narrow_terminal_shows_a_watch_that_a_person_may_leave(
         stdout=far,
         stderr=far,
         start_new_session=True,
+        preexec_fn=_minds_ctrl_c,
     )
     os.close(far)
     shown = _read_until(near, "Paused")
     me.does("promote", upgrade)
     shown += _read_until(near, "step 2 of 3")
     process.send_signal(signal.SIGINT)
-    shown += _rest_of(near)
-    code = process.wait(timeout=10)
+    shown += _rest_of(near, within=SOON)
+    code = process.wait(timeout=SOON)
     os.close(near)
 
     assert code == 130
@@ -511,12 +514,18 @@ def _read_until(terminal: int, word: str) -> str:
     return found
 
 
-def _rest_of(terminal: int) -> str:
+def _minds_ctrl_c() -> None:
+    """As in a terminal, also where the tests run in the background of a shell, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _rest_of(terminal: int, *, within: float) -> str:
     """What a terminal shows until nobody has it any more; unread, it would hold up who writes."""
     found = b""
+    end = time.monotonic() + within
     with suppress(OSError):  # that is how its end is told
-        while part := os.read(terminal, 65536):
-            found += part
+        while select([terminal], [], [], max(0.0, end - time.monotonic()))[0]:
+            found += os.read(terminal, 65536)
     return found.decode()
 
 
