@@ -19,12 +19,8 @@ from agentherd.api.markers import (
     SET,
     AgentName,
     Clip,
-    Count,
     DescribedBy,
     Int32,
-    Int64,
-    ObjectName,
-    Port,
     Revision,
     Rule,
     Time,
@@ -36,10 +32,10 @@ from agentherd.api.metrics import Metrics
 from agentherd.api.strategy import UpgradePolicy
 from agentherd.api.template import PodTemplate
 from agentherd.api.traffic import Traffic
+from agentherd.api.workload import Drain, Health, WorkloadStatus
 
 MAX_HISTORY: Final = 50
 MAX_CONFIG_HISTORY: Final = 10
-MAX_FORMER_REVISIONS: Final = 20
 
 _SEMVER: Final = (
     r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
@@ -79,56 +75,6 @@ Config = Annotated[
         "one ConfigMap",
     ),
 ]
-
-
-class HTTPCheck(WireModel):
-    """An HTTP request that a healthy container answers with a status from 200 to 399."""
-
-    path: Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern="^/")] = (
-        "/healthz"
-    )
-    """Path of the request, starting with `/`. Defaults to `/healthz`."""
-
-    port: Port
-    """Port of the request: a number from 1 to 65535, or the name of a port of the first container.
-    Required."""
-
-
-class Health(WireModel):
-    """How the agent tells that it is able to work."""
-
-    http: HTTPCheck
-    """HTTP request that tells whether a pod is healthy, made by the kubelet to the first container.
-    Any answer from 200 to 399 in time is healthy. Required."""
-
-    interval_seconds: Annotated[Int32, Field(ge=1, le=3600)] = 30
-    """Seconds between two checks of a running pod. Defaults to 30. While a pod starts it is checked
-    every second, so a long interval does not delay a rollout. While an upgrade runs, the operator
-    itself asks the pods of the new version every second too, so a long interval does not hide a
-    version that fails: after `failureThreshold` failing answers in a row it is rolled back. For the
-    operator a pod that does not answer has not failed; that is for the kubelet to find out."""
-
-    timeout_seconds: Annotated[Int32, Field(ge=1, le=300)] = 3
-    """Seconds within which a pod has to answer; no answer counts as a failure. Defaults to 3."""
-
-    failure_threshold: Annotated[Int32, Field(ge=1, le=100)] = 3
-    """Number of failures in a row after which a pod is unhealthy and gets no requests until it
-    answers again. Defaults to 3."""
-
-
-class Drain(WireModel):
-    """How a pod of the agent is brought to its end."""
-
-    timeout_seconds: Annotated[Int32, Field(ge=1, le=3600)] = 30
-    """Seconds a pod has, from SIGTERM on, to finish the work it has begun; whatever still runs then
-    is killed. Defaults to 30. Choose it longer than the longest task of the agent."""
-
-    delay_seconds: Annotated[Int32, Field(ge=0, le=300)] = 0
-    """Seconds between the moment a pod is taken out of the endpoints of its Service and SIGTERM, so
-    that clients which have not noticed yet are still served. They come on top of
-    `timeoutSeconds`, and become the preStop hook of every container, which the template must not
-    set then. Absent or 0: SIGTERM comes at once, and requests that are just being sent may
-    be refused."""
 
 
 class AgentSpec(WireModel):
@@ -256,71 +202,13 @@ class ConfigRecord(WireModel):
     """Time at which the operator first saw this version in the spec."""
 
 
-class LastError(WireModel):
-    """The last error, kept after it is over."""
-
-    reason: Annotated[str, Clip(256)]
-    """What went wrong, as one CamelCase word, the same as in the conditions."""
-
-    message: Annotated[str, Clip(4096)]
-    """What went wrong, as a sentence with the names and messages needed to act on it."""
-
-    at: Time
-    """Time at which the error was first seen."""
-
-
-class AgentStatus(WireModel):
+class AgentStatus(WorkloadStatus):
     """What the operator saw, and what it made of it."""
-
-    observed_generation: Annotated[Int64, Field(ge=0)] | None = None
-    """The `metadata.generation` this status was decided for. Smaller than the current one means
-    that the latest change of the spec has not been taken in yet."""
 
     phase: Phase | None = None
     """What the Agent is doing, in one word. `Deploying`: pods of the wanted revision are starting.
     `Online`: it serves. `Idle`: it is scaled to 0. `Error`: it does not become available; see
     `lastError`. `Suspended`, `Maintenance`, `Offline`: it is in that operating mode."""
-
-    phase_since: Time | None = None
-    """Time at which the current phase began."""
-
-    progress_since: Time | None = None
-    """Time from which `spec.progressDeadlineSeconds` counts while the phase is `Deploying`: the
-    beginning of the attempt with the wanted revision, after waiting for others has ended."""
-
-    replicas: Count = 0
-    """Number of pods that exist, of all revisions."""
-
-    ready_replicas: Count = 0
-    """Number of pods that are ready, of all revisions."""
-
-    available_replicas: Count = 0
-    """Number of pods that are available, which means ready to serve, of all revisions."""
-
-    updated_replicas: Count = 0
-    """Number of pods of the wanted revision, `targetRevision`."""
-
-    selector: Annotated[str, StringConstraints(max_length=1024)] | None = None
-    """Label selector of the pods as text, for the scale subresource and autoscalers."""
-
-    stable_revision: Revision | None = None
-    """Revision that last became fully available; it serves until another one is. The ReplicaSet
-    and the ControllerRevision of a revision are called `<agent>-<revision>`."""
-
-    target_revision: Revision | None = None
-    """Revision the current spec asks for. Equal to `stableRevision` when nothing is rolled out."""
-
-    upgrade: ObjectName | None = None
-    """Name of the AgentUpgrade that brings, or has brought, the pods to the wanted revision; look
-    there for steps, weights and reasons. Absent: there has been none, as after the creation."""
-
-    former_revisions: Annotated[
-        tuple[Revision, ...],
-        Field(max_length=MAX_FORMER_REVISIONS, exclude_if=is_empty),
-        ATOMIC,
-    ] = ()
-    """Revisions that were stable before, the latest first, at most 20. One that is still kept can
-    be gone back to with an AgentUpgrade whose `to.revision` names it."""
 
     config_version: Annotated[Int32, Field(ge=1)] | None = None
     """Number of the config in the spec, counted from 1 and raised by every change."""
@@ -337,12 +225,6 @@ class AgentStatus(WireModel):
         tuple[Transition, ...], Field(max_length=MAX_HISTORY, exclude_if=is_empty), ATOMIC
     ] = ()
     """Latest changes of the phase, the newest last, as many as `spec.historyLimit` says."""
-
-    last_error: LastError | None = None
-    """The last error, kept after it is over. Absent: there has been none."""
-
-    error_count: Annotated[Int32, Field(ge=0)] = 0
-    """Number of times the Agent has entered phase `Error`."""
 
     conditions: Annotated[
         tuple[Condition, ...], Field(max_length=16, exclude_if=is_empty), list_map("type")

@@ -92,3 +92,40 @@ class Automation(StrEnum):
     MANUAL = "Manual"
     SEMI_AUTO = "SemiAuto"
     AUTO = "Auto"
+
+
+class ModelPhase(StrEnum):
+    """What a ModelDeployment is doing, in one word."""
+
+    LOADING = "Loading"
+    READY = "Ready"
+    IDLE = "Idle"
+    FAILED = "Failed"
+
+
+class VersionState(StrEnum):
+    """What a version of a model is doing."""
+
+    PENDING = "Pending"
+    LOADING = "Loading"
+    READY = "Ready"
+    ACTIVE = "Active"
+    CANARY = "Canary"
+    DRAINING = "Draining"
+    STANDBY = "Standby"
+    FAILED = "Failed"
+
+
+class SwapOutcome(StrEnum):
+    """How a swap ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+
+
+class Routing(StrEnum):
+    """How requests are divided between two versions of a model."""
+
+    WEIGHTED = "Weighted"
+    PERFORMANCE = "Performance"

@@ -12,6 +12,7 @@ from typing import Final
 
 from agentherd.api.agent import Agent
 from agentherd.api.meta import StoredObject
+from agentherd.api.model import ModelDeployment
 from agentherd.api.upgrade import AgentUpgrade
 
 
@@ -115,4 +116,33 @@ AGENT_UPGRADE: Final = Resource(
     subresources={"status": {}},
 )
 
-RESOURCES: Final = (AGENT, AGENT_UPGRADE)
+MODEL_DEPLOYMENT: Final = Resource(
+    model=ModelDeployment,
+    short_name="mdep",
+    columns=(
+        Column("Model", ".spec.model", "Name of the model as its users know it."),
+        Column("Active", ".status.activeVersion", "Version that serves."),
+        Column("Phase", ".status.phase", "What the ModelDeployment is doing."),
+        Column(
+            "Ready",
+            _condition("Ready", "status"),
+            "Whether the ModelDeployment is as its spec wants it.",
+        ),
+        Column("Canary", ".status.canaryVersion", "Version that is tried."),
+        Column("Wanted", ".spec.activeVersion", "Version that is to serve.", wide=True),
+        Column("Available", ".status.availableReplicas", "Number of pods that serve.", "integer"),
+        Column("Upgrade", ".status.upgrade", "AgentUpgrade that tells more.", wide=True),
+        Column("Reason", _condition("Ready", "reason"), "Why it is ready or not.", wide=True),
+        Column("Age", ".metadata.creationTimestamp", "Time since the object was created.", "date"),
+    ),
+    subresources={
+        "status": {},
+        "scale": {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    },
+)
+
+RESOURCES: Final = (AGENT, AGENT_UPGRADE, MODEL_DEPLOYMENT)
