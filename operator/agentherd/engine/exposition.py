@@ -2,8 +2,8 @@
 
 The text is made by somebody else's program: it may be garbage or hostile, and it is read hundreds
 of times a second. So only the lines of the metrics asked for are looked at, in time proportional
-to the length of the text, and each metric is a count or nothing: what is negative, no number or too
-large to count by one is not read at all, since half a sum would be a wrong one.
+to the length of the text, and each counter is a count or nothing: what is negative, no number or
+too large to count by one is not read at all, since half a sum would be a wrong one.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Final
 
-from agentherd.domain.readings import Counters, Totals
+from agentherd.domain.readings import Buckets, Counters, Totals
 
 log = logging.getLogger(__name__)
 
 SERIES_LIMIT: Final = 10_000
 """Combinations of labels of one metric, which are all in a body and all added up."""
+
+BOUNDS_LIMIT: Final = 256
+"""Buckets of a histogram; more than any library makes by itself."""
 
 COUNTABLE: Final = 2.0**53
 """From here on a float does not count by one any more."""
@@ -31,6 +35,8 @@ _MICRO: Final = 1_000_000
 # A quotation mark within a value is escaped, so one that is not ends it: what is found in here
 # with an equals sign and a quotation mark behind it is the name of a label.
 _LABELS: Final = r'\{(?:[^"\n}]++|"(?:[^"\\\n]++|\\.)*+")*+\}'
+
+_BOUND: Final = re.compile(r'[{,][ \t]*le[ \t]*=[ \t]*"([^"]*)"')
 
 Series = tuple[str, str]
 """The labels in braces, or nothing, and the value, as they are written."""
@@ -50,6 +56,7 @@ def totals(text: str, counters: Counters) -> Totals | None:
         errors=_errors(requests, counters.error_label, counters.error_values),
         timed=int(timed or 0) if told else None,
         microseconds=int((seconds or 0) * _MICRO) if told else None,
+        buckets=_buckets(text, counters) if told and counters.figures else (),
     )
 
 
@@ -60,6 +67,54 @@ def total(text: str, name: str) -> float | None:
     yet, as a counter with labels before the first request, is 0.
     """
     return _sum(_series(text, name), name)
+
+
+def mean(text: str, name: str) -> float | None:
+    """The mean of all samples of a gauge; None when there is none, or one that is no number."""
+    try:
+        values = [float(value) for _, value in _samples("\n" + text, name)]
+    except ValueError:
+        log.debug("%s is no number", name)
+        return None
+    if not values or len(values) > SERIES_LIMIT:
+        return None
+    found = math.fsum(values) / len(values) if all(map(_usable, values)) else math.nan
+    return found if math.isfinite(found) else None
+
+
+def _usable(value: float) -> bool:
+    return abs(value) < COUNTABLE
+
+
+def _buckets(text: str, counters: Counters) -> Buckets:
+    """The buckets of all series together; () where they cannot be, or it is no histogram.
+
+    Series may have different buckets: what is at most a bound is known of all together only if each
+    of them has it.
+    """
+    name = f"{counters.latency}_bucket"
+    series = _of_users(_samples("\n" + text, name), counters.probed)
+    bounds = [_bound(labels) for labels, _ in series]
+    if _sum(series, name) is None or None in bounds:
+        return ()
+    series_of = Counter(bounds)
+    if len(series_of) > BOUNDS_LIMIT:
+        return ()
+    counts = Counter[float]()
+    for bound, (_, value) in zip(bounds, series, strict=True):
+        if bound is not None and series_of[bound] == series_of[math.inf]:
+            counts[bound] += int(float(value))
+    return tuple(sorted(counts.items()))
+
+
+def _bound(labels: str) -> float | None:
+    """How many seconds requests in a bucket took at most."""
+    found = _BOUND.search(labels)
+    try:
+        bound = float(found[1]) if found else math.nan
+    except ValueError:
+        return None
+    return None if math.isnan(bound) else bound
 
 
 def _timed(text: str, name: str, counters: Counters) -> float | None:
@@ -87,11 +142,15 @@ def _errors(series: Sequence[Series], label: str, values: tuple[str, ...]) -> in
 def _series(text: str, name: str, *, declared_as: str | None = None) -> Sequence[Series]:
     """All series of a metric; one of value 0 where it is declared and has none, () without it."""
     text = "\n" + text
-    samples, declaration = _patterns(name, declared_as or name)
-    found = [(m[1] or "", m[2]) for m in islice(samples.finditer(text), SERIES_LIMIT + 1)]
-    if found:
+    if found := _samples(text, name):
         return found
-    return (("", "0"),) if declaration.search(text) else ()
+    return (("", "0"),) if _declaration_pattern(declared_as or name).search(text) else ()
+
+
+def _samples(text: str, name: str) -> Sequence[Series]:
+    """All series of a metric, but no more than one above the limit; each begins with a new line."""
+    found = islice(_sample_pattern(name).finditer(text), SERIES_LIMIT + 1)
+    return [(m[1] or "", m[2]) for m in found]
 
 
 def _sum(series: Iterable[Series], name: str) -> float | None:
@@ -110,14 +169,16 @@ def _sum(series: Iterable[Series], name: str) -> float | None:
 
 
 @lru_cache(maxsize=256)
-def _patterns(name: str, declared_as: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Patterns of a metric's samples, with labels and value as groups, and of its declaration."""
+def _sample_pattern(name: str) -> re.Pattern[str]:
+    """Pattern of a metric's samples, with labels and value as groups."""
+    return re.compile(rf"\n{re.escape(name)}(?=[{{ \t])[ \t]*({_LABELS})?[ \t]*(\S*)")
+
+
+@lru_cache(maxsize=256)
+def _declaration_pattern(name: str) -> re.Pattern[str]:
     # OpenMetrics declares a counter without its suffix.
-    declared = "|".join(map(re.escape, sorted({declared_as, declared_as.removesuffix("_total")})))
-    return (
-        re.compile(rf"\n{re.escape(name)}(?=[{{ \t])[ \t]*({_LABELS})?[ \t]*(\S*)"),
-        re.compile(rf"\n# TYPE (?:{declared})[ \t]"),
-    )
+    declared = "|".join(map(re.escape, sorted({name, name.removesuffix("_total")})))
+    return re.compile(rf"\n# TYPE (?:{declared})[ \t]")
 
 
 @lru_cache(maxsize=256)

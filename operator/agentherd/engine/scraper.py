@@ -1,4 +1,4 @@
-"""Looks at the metrics and the health of the pods of Agents that are being upgraded, every second.
+"""Looks at the metrics and the health of pods that are of interest, up to once a second.
 
 What comes from a pod is made by somebody else's program: it may be late, endless, garbage or
 hostile. A look that yields no number is no reading, never an error, and costs a bounded amount of
@@ -15,12 +15,13 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import product
 from typing import Final, Protocol, TypeVar
+from zlib import crc32
 
 import aiohttp
 
@@ -36,7 +37,7 @@ from agentherd.domain.readings import (
     Target,
     reading,
 )
-from agentherd.engine.exposition import total, totals
+from agentherd.engine.exposition import mean, total, totals
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class _Pod:
     reading: Reading | None = None
     checks: Checks = UNCHECKED
     slow: bool = False
+    turn: float | None = None
 
     @property
     def tells(self) -> bool:
@@ -156,7 +158,8 @@ class Scraper:
     """Keeps what it sees of the pods it follows; calls `wake(key)` after every round that tells.
 
     A round ends when each pod has answered or had `TIMEOUT` seconds to; the next one of the same
-    Agent begins at the next multiple of `interval`. Its slow pods have rounds of their own.
+    Agent begins at the next multiple of `interval`. Its slow pods have rounds of their own. A pod
+    that is looked at more seldom takes part when it is its turn, together with those like it.
     """
 
     def __init__(
@@ -187,8 +190,9 @@ class Scraper:
     def _pod(self, known: _Pod | None, target: Target) -> _Pod:
         if known is None or known.target.counters != target.counters:
             return _Pod(target, deque(maxlen=self._kept))
-        if known.target != target:
+        if known.target.health != target.health:
             return replace(known, target=target, checks=UNCHECKED)
+        known.target = target
         return known
 
     def readings(self, key: Key) -> Mapping[str, Reading]:
@@ -210,14 +214,30 @@ class Scraper:
             while True:
                 rounds = {each: task for each, task in rounds.items() if not task.done()}
                 for key, slow in set(product(self._followed, (False, True))) - rounds.keys():
-                    task = self._round(key, client, slow=slow)
-                    rounds[key, slow] = group.create_task(task, name=f"scrape {key}")
+                    if pods := self._due(key, slow=slow):
+                        task = self._round(key, pods, client, slow=slow)
+                        rounds[key, slow] = group.create_task(task, name=f"scrape {key}")
                 await asyncio.sleep(self._interval)
 
-    async def _round(self, key: Key, client: Client, *, slow: bool) -> None:
+    def _due(self, key: Key, *, slow: bool) -> Sequence[_Pod]:
+        """The pods to look at now; of those that are looked at seldom, the ones whose turn it is.
+
+        The clock tells it, so that the pods of an Agent have it together; not all Agents do, or
+        there would be one busy second in ten.
+        """
+        now = asyncio.get_running_loop().time()
+        due = []
+        for pod in self._pods(key).values():
+            every = pod.target.every
+            turn = (now + crc32(str(key).encode()) % every) // every
+            if pod.slow is slow and (every == 1 or pod.turn != turn):
+                pod.turn = turn
+                due.append(pod)
+        return due
+
+    async def _round(self, key: Key, pods: Sequence[_Pod], client: Client, *, slow: bool) -> None:
         followed = self._followed.get(key)
-        pods = [pod for pod in self._pods(key).values() if pod.slow is slow]
-        if followed is None or not pods:
+        if followed is None:
             return
         async with asyncio.TaskGroup() as group:
             for pod in pods:
@@ -243,10 +263,19 @@ class Scraper:
         found = totals(text, counters) if text is not None else None
         if text is not None and found is not None:
             in_flight = total(text, counters.in_flight)
-            pod.samples.append(Sample(totals=found, in_flight=in_flight, at=now()))
+            accuracy = mean(text, counters.accuracy) if counters.accuracy else None
+            pod.samples.append(
+                Sample(totals=found, in_flight=in_flight, at=now(), accuracy=accuracy)
+            )
             pod.seen = self._clock()
         if pod.seen is not None:
-            pod.reading = reading(pod.samples, now=now(), at=pod.seen)
+            pod.reading = reading(
+                pod.samples,
+                now=now(),
+                at=pod.seen,
+                every=pod.target.every,
+                figures=counters.figures,
+            )
 
     async def _check(self, pod: _Pod, url: str, client: Client) -> None:
         status = await _in_time(client.status, url)

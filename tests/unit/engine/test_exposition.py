@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from agentherd.domain.readings import Counters, Totals
-from agentherd.engine.exposition import SERIES_LIMIT, total, totals
+from agentherd.domain.readings import Buckets, Counters, Totals
+from agentherd.engine.exposition import BOUNDS_LIMIT, SERIES_LIMIT, mean, total, totals
 
 NAME = "http_requests_total"
 LATENCY = "http_request_duration_seconds"
 BODY_LIMIT = 4 * 2**20
 
 
-def counters(*error_values: str, error_label: str = "code") -> Counters:
+def counters(*error_values: str, error_label: str = "code", figures: bool = False) -> Counters:
     return Counters(
         url="",
         requests=NAME,
@@ -27,6 +27,7 @@ def counters(*error_values: str, error_label: str = "code") -> Counters:
         error_label=error_label,
         error_values=error_values or ("5xx",),
         latency=LATENCY,
+        figures=figures,
     )
 
 
@@ -159,7 +160,9 @@ def test_a_hostile_text_does_not_stop_the_process(text: str) -> None:
     started = perf_counter()
 
     total(text, NAME)
+    mean(text, NAME)
     totals(text, counters())
+    totals(text.replace(NAME, f"{LATENCY}_bucket"), counters(figures=True))
 
     assert perf_counter() - started < 2
 
@@ -263,3 +266,119 @@ def test_what_the_library_of_prometheus_writes_tells_errors_and_durations(
     assert found.requests == found.timed == len(requests)
     assert found.errors == sum(code >= 500 for code in requests)
     assert math.isclose(found.microseconds, sum(requests.values()) * 1e6, abs_tol=1)
+
+
+# The buckets of a histogram
+
+
+def histogram(*series: dict[str, object], labels: str = "") -> str:
+    """Durations by bound, for each series; as many requests, with a label, as there are in all."""
+    lines = [f'{NAME}{{code="200"}} {sum(int(str(each["+Inf"])) for each in series)}\n']
+    for n, buckets in enumerate(series):
+        own = f'path="/{n}"{labels}'
+        lines += [f'{LATENCY}_bucket{{{own},le="{le}"}} {n}\n' for le, n in buckets.items()]
+        lines.append(f"{LATENCY}_sum{{{own}}} 1\n{LATENCY}_count{{{own}}} {buckets['+Inf']}\n")
+    return "".join(lines)
+
+
+def buckets(text: str) -> Buckets:
+    found = totals(text, counters(figures=True))
+    assert found is not None
+    return found.buckets
+
+
+def test_buckets_are_added_up_over_all_series() -> None:
+    text = histogram({"0.1": 3, "1.0": 7, "+Inf": 9}, {"0.1": 0, "1": 1, "+Inf": 1})
+
+    assert buckets(text) == ((0.1, 3), (1.0, 8), (math.inf, 10))
+
+
+def test_buckets_are_not_read_where_nobody_asks_for_figures() -> None:
+    found = totals(histogram({"0.1": 3, "+Inf": 9}), counters())
+
+    assert found is not None
+    assert found.buckets == ()
+
+
+def test_series_with_other_buckets_are_put_together_at_the_bounds_they_share() -> None:
+    """How many of the second took at most 0.5 s is known to nobody."""
+    text = histogram({"0.1": 3, "0.5": 5, "1": 7, "+Inf": 9}, {"0.1": 2, "1": 3, "+Inf": 4})
+
+    assert buckets(text) == ((0.1, 5), (1.0, 10), (math.inf, 13))
+
+
+def test_buckets_of_probes_are_nobodys() -> None:
+    text = histogram({"0.1": 3, "+Inf": 9}, {"0.1": 90, "+Inf": 90})
+    found = totals(text, replace(counters(figures=True), probed=("/1",)))
+
+    assert found is not None
+    assert (found.timed, found.buckets) == (9, ((0.1, 3), (math.inf, 9)))
+
+
+def test_a_summary_has_no_buckets() -> None:
+    text = f'{NAME} 9\n{LATENCY}{{quantile="0.5"}} 0.1\n{LATENCY}_sum 1\n{LATENCY}_count 9\n'
+
+    assert buckets(text) == ()
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"0.1": "NaN", "+Inf": 9},
+        {"0.1": "-1", "+Inf": 9},
+        {"0.1": "1e300", "+Inf": 9},
+        {"0.1": "some", "+Inf": 9},
+        {"NaN": 3, "+Inf": 9},
+        {"short": 3, "+Inf": 9},
+        {"": 3, "+Inf": 9},
+        {**{str(n): 1 for n in range(BOUNDS_LIMIT)}, "+Inf": 9},
+    ],
+    ids=["NaN", "negative", "too many", "no number", "bound NaN", "no bound", "empty", "too large"],
+)
+def test_buckets_that_cannot_be_are_not_read(series: dict[str, object]) -> None:
+    """The mean is nevertheless."""
+    found = totals(histogram(series), counters(figures=True))
+
+    assert found == Totals(requests=9, errors=0, timed=9, microseconds=1_000_000)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 20)), max_size=20))
+def test_the_buckets_the_library_of_prometheus_writes_count_what_was_observed(
+    observed: list[tuple[str, float]],
+) -> None:
+    registry = CollectorRegistry()
+    counter = Counter("http_requests", "Requests", ["code"], registry=registry)
+    durations = Histogram(LATENCY, "Durations", ["path"], registry=registry)
+    for path, seconds in observed:
+        counter.labels(code="200").inc()
+        durations.labels(path=path).observe(seconds)
+
+    found = buckets(generate_latest(registry).decode())
+
+    assert bool(found) == bool(observed)
+    for bound, count in found:
+        assert count == sum(seconds <= bound for _, seconds in observed)
+
+
+# The value of a gauge
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model_accuracy 0.91\n", 0.91),
+        ('model_accuracy{set="a"} 0.9\nmodel_accuracy{set="b"} 0.8\n', 0.85),
+        ("model_accuracy -0.5\n", -0.5),
+        ("model_accuracy 0\n", 0),
+        ("# TYPE model_accuracy gauge\n", None),
+        ("", None),
+        ("model_accuracy NaN\n", None),
+        ("model_accuracy +Inf\n", None),
+        ("model_accuracy 1e300\n", None),
+        ("model_accuracy good\n", None),
+        ('model_accuracy{set="a"} 0.9\nmodel_accuracy{set="b"} NaN\n', None),
+    ],
+)
+def test_a_gauge_is_the_mean_of_its_series(text: str, expected: float | None) -> None:
+    """Where it is declared and has no value it is not 0: nobody knows it."""
+    assert mean(text, "model_accuracy") == (None if expected is None else pytest.approx(expected))

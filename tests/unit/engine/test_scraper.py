@@ -6,8 +6,9 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
@@ -31,7 +32,14 @@ GREETER, OTHER = Key("default", "greeter"), Key("default", "other")
 NAME = "http_requests_total"
 
 
-def target(uid: str, *, url: str = "", requests: str = NAME, health: str | None = None) -> Target:
+def target(
+    uid: str,
+    *,
+    url: str = "",
+    requests: str = NAME,
+    health: str | None = None,
+    figures: bool = False,
+) -> Target:
     counters = Counters(
         url=url or f"http://{uid}/metrics",
         requests=requests,
@@ -39,6 +47,8 @@ def target(uid: str, *, url: str = "", requests: str = NAME, health: str | None 
         error_label="code",
         error_values=("5xx",),
         latency="http_request_duration_seconds",
+        figures=figures,
+        accuracy="model_accuracy" if figures else None,
     )
     return Target(uid=uid, counters=counters, health=health)
 
@@ -310,6 +320,66 @@ async def test_a_pod_that_is_not_asked_any_more_keeps_its_metrics_and_forgets_it
 
         assert (before, between, scraper.checks(GREETER)["a"].failures) == (3, {}, 1)
         assert scraper.readings(GREETER)["a"].recent == 30
+
+
+async def test_pods_that_are_looked_at_seldom_have_their_turn_together() -> None:
+    """So that one wake tells of all of them; those of another Agent have it at another time."""
+    world = World(pods={})
+    for uid in "abc":
+        world.serve(uid, exposition(0), exposition(50), exposition(100))
+    seldom = {uid: replace(target(uid, figures=True), every=10) for uid in "abc"}
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [seldom["a"]])
+        scraper.follow(OTHER, [seldom["c"]])
+        await asyncio.sleep(3.5)
+        scraper.follow(GREETER, [seldom["a"], seldom["b"]])
+        await asyncio.sleep(22)
+        readings = scraper.readings(GREETER)
+
+    at = {uid: [when for when, who in world.asked if who == uid] for uid in "abc"}
+    assert at["a"][-2:] == at["b"][-2:]
+    assert [after - before for before, after in pairwise(at["b"][-2:])] == [10]
+    assert at["a"][-1] != at["c"][-1]
+    assert len(at["a"]) <= 4
+    assert [when for when, key in world.woken if key == GREETER][-2:] == at["a"][-2:]
+    increases = {uid: each.increase for uid, each in readings.items()}
+    assert increases["a"] is not None
+    assert 10 <= increases["a"].seconds <= 25
+
+
+async def test_pods_of_an_upgrade_that_begins_are_looked_at_every_second_at_once() -> None:
+    """What is known of them stays known."""
+    world = World()
+    world.serve("a", *(exposition(10 * n) for n in range(20)))
+    seldom = replace(target("a", figures=True), every=10)
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [seldom])
+        await asyncio.sleep(11.5)
+        asked = len(world.asked)
+        scraper.follow(GREETER, [replace(seldom, every=1)])
+        await asyncio.sleep(3)
+        reading = scraper.readings(GREETER)["a"]
+
+    assert len(world.asked) == asked + 3
+    assert reading.increase is not None
+    assert reading.increase.counted.requests >= 30
+
+
+async def test_figures_are_read_only_where_they_are_asked_for() -> None:
+    text = exposition(7) + "model_accuracy 0.9\n"
+    world = World()
+    for uid in "ab":
+        world.serve(uid, text)
+
+    async with scraping(world) as scraper:
+        scraper.follow(GREETER, [target("a", figures=True), target("b")])
+        await asyncio.sleep(1.5)
+        readings = scraper.readings(GREETER)
+
+    assert (readings["a"].accuracy, readings["b"].accuracy) == (0.9, None)
+    assert (readings["a"].increase is None, readings["b"].increase) == (False, None)
 
 
 async def test_pods_that_hang_do_not_delay_another_agent() -> None:
