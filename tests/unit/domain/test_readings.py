@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,12 @@ from agentherd.domain.readings import (
     UNCHECKED,
     WINDOW,
     Checks,
+    Increase,
     Reading,
     Sample,
     Totals,
+    added,
+    increase,
     reading,
     share,
 )
@@ -64,7 +68,7 @@ def pod(recent: float) -> Reading:
     ],
 )
 def test_requests_are_counted_by_their_increase(
-    counts: tuple[float, ...], recent: float, since_last: float | None
+    counts: tuple[int, ...], recent: float, since_last: float | None
 ) -> None:
     found = read(every_second(*counts))
 
@@ -192,6 +196,79 @@ def test_the_shares_of_both_sides_make_up_the_whole(
     if ours is not None and theirs is not None:
         assert 0 <= ours <= 100
         assert ours + theirs in {100, 101}
+
+
+# What figures are made of
+
+
+def counting(requests: int, *buckets: int) -> Totals:
+    """Durations up to 0.1 s, up to 1 s, and all."""
+    bounds = (0.1, 1.0, inf)
+    return Totals(
+        requests=requests,
+        errors=0,
+        timed=requests,
+        microseconds=1000 * requests,
+        buckets=tuple(zip(bounds, buckets, strict=False)),
+    )
+
+
+def counted(*totals: Totals) -> Totals:
+    looks = [Sample(totals=each, in_flight=None, at=at) for at, each in enumerate(totals)]
+    found = increase(looks)
+    assert found is not None
+    assert found.seconds == len(totals) - 1
+    return found.counted
+
+
+def test_an_increase_is_what_was_counted_between_the_first_and_the_latest_look() -> None:
+    assert counted(counting(10, 5, 8, 10), counting(14, 6, 9, 14), counting(20, 10, 18, 20)) == (
+        counting(10, 5, 10, 10)
+    )
+
+
+def test_an_increase_over_a_restart_is_that_of_both_lives() -> None:
+    before = counting(10, 5, 8, 10), counting(14, 6, 9, 14)
+    after = counting(3, 2, 3, 3), counting(7, 4, 7, 7)
+
+    assert counted(*before, *after) == counting(4 + 7, 1 + 4, 1 + 7, 4 + 7)
+
+
+def test_the_first_requests_of_a_pod_bring_its_buckets() -> None:
+    """A histogram with labels has none before."""
+    assert counted(counting(0), counting(3, 2, 3, 3)) == counting(3, 2, 3, 3)
+    assert counted(counting(5, 5, 5, 5), counting(0), counting(3, 2, 3, 3)) == counting(3, 2, 3, 3)
+
+
+def test_what_a_look_does_not_tell_is_not_known_of_the_increase() -> None:
+    told, untold = counting(10, 5, 8, 10), Totals(requests=4)
+
+    assert counted(untold, told) == Totals(requests=6)
+    assert added(told, untold) == Totals(requests=14)
+
+
+def test_a_part_of_a_counter_that_begins_anew_tells_nothing() -> None:
+    """The requests go on: it was no restart."""
+    before = Totals(requests=10, errors=7, timed=10, microseconds=500)
+    after = Totals(requests=12, errors=1, timed=12, microseconds=700)
+
+    assert counted(before, after) == Totals(requests=2, timed=2, microseconds=200)
+
+
+def test_rare_looks_are_known_for_longer_and_yet_not_taken_for_recent() -> None:
+    looks = [
+        Sample(totals=Totals(requests=100 * n), in_flight=None, at=10.0 * n) for n in range(10)
+    ]
+
+    found = reading(looks, now=95, at=NOON, every=10, figures=True)
+
+    assert found is not None
+    assert found.increase == Increase(counted=Totals(requests=200), seconds=20)
+    assert (found.recent, found.seconds) == (0, 0)
+
+
+def test_nobody_pays_for_figures_that_are_not_asked_for() -> None:
+    assert read(every_second(0, 10)).increase is None
 
 
 # Health
