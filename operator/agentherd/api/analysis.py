@@ -45,12 +45,10 @@ class PrometheusQuery(WireModel):
     """A query to a Prometheus, or whatever else answers to its HTTP API."""
 
     address: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=_URL)]
-    """URL of the server as the operator reaches it, for example
-    `http://prometheus.monitoring:9090`. Required."""
+    """Its URL, for example `http://prometheus.monitoring:9090`. Required."""
 
     query: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-    """Expression in PromQL that yields one number. The same words as in `http.url` are
-    replaced. Required."""
+    """PromQL that yields one number, with the words of `http.url` replaced. Required."""
 
 
 class HTTPRequest(WireModel):
@@ -59,28 +57,26 @@ class HTTPRequest(WireModel):
     url: Annotated[str, StringConstraints(min_length=8, max_length=1024, pattern=_URL)]
     """URL that the operator asks with GET. `$(NAMESPACE)`, `$(AGENT)`, `$(UPGRADE)`,
     `$(CANARY_REVISION)`, `$(STABLE_REVISION)` and `$(CANARY_SERVICE)`, the Service of the new
-    version, are replaced. Redirects are not followed. Required."""
+    version, are replaced. Required."""
 
     pointer: Annotated[str, StringConstraints(max_length=512, pattern="^(/.*)?$")] = ""
-    """Where the number is in the answer, as a JSON Pointer (RFC 6901), for example
-    `/quality/score`. Absent or empty: the answer is the number."""
+    """Where the number is in the answer: a JSON Pointer such as `/quality/score`. Absent or empty:
+    the answer is the number."""
 
 
 class TesterJob(WireModel):
     """A Job that tries the new version and says by its end whether it is good."""
 
     template: Annotated[dict[str, Any], Keywords({"x-kubernetes-preserve-unknown-fields": True})]
-    """Pod template, as in a Job. Its first container also gets the variables `AGENTHERD_NAMESPACE`,
-    `AGENTHERD_AGENT`, `AGENTHERD_UPGRADE`, `AGENTHERD_CANARY_REVISION`,
-    `AGENTHERD_STABLE_REVISION` and `AGENTHERD_CANARY_SERVICE`, the Service of the new version.
-    Required."""
+    """Pod template, as in a Job. Its first container also gets the words of `http.url` as
+    variables: `AGENTHERD_CANARY_SERVICE` and so on. Required."""
 
     timeout_seconds: Annotated[Int32, Field(ge=1, le=86400)] = 600
-    """Seconds after which a Job that has not ended has failed. Defaults to 600."""
+    """Seconds after which a Job that runs has failed. Defaults to 600."""
 
 
 class Metric(WireModel):
-    """One more thing the new version is judged by, beside its errors and its latency."""
+    """One more thing the new version is judged by."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -92,8 +88,12 @@ class Metric(WireModel):
                 ).keywords(),
                 Rule(
                     "has(self.job) != (has(self.minimum) || has(self.maximum))",
-                    "must have a minimum or a maximum, unless a job is the source, which says by "
-                    "its end whether it is good",
+                    "must have a minimum or a maximum, unless a job is the source",
+                ).keywords(),
+                Rule(
+                    "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",
+                    "must not be above maximum",
+                    field=".minimum",
                 ).keywords(),
             ]
         }
@@ -103,14 +103,14 @@ class Metric(WireModel):
     """Name of the metric, unique in the list. Required."""
 
     prometheus: PrometheusQuery | None = None
-    """Ask a Prometheus. Absent: another source is set."""
+    """Ask a Prometheus. Absent: not asked."""
 
     http: HTTPRequest | None = None
-    """Ask a URL that answers with JSON. Absent: another source is set."""
+    """Ask a URL that answers with JSON. Absent: not asked."""
 
     job: TesterJob | None = None
-    """Run a Job once in each attempt, when a pod of the new version is ready; the upgrade is not
-    promoted before it has succeeded. Absent: another source is set."""
+    """Run a Job once in each attempt, when a pod of the new version is ready, which has to succeed
+    before the promotion. Absent: none is run."""
 
     minimum: float | None = None
     """Smallest number that is good. Absent: none is too small."""
@@ -122,8 +122,7 @@ class Metric(WireModel):
     """Seconds from one measurement to the next. Defaults to 10."""
 
     failure_limit: Annotated[Int32, Field(ge=1, le=100)] = 3
-    """Number of bad measurements in a row that roll the upgrade back. One that fails to be made
-    does not count, nor does a negative number where no bound is negative. Defaults to 3."""
+    """Number of bad measurements in a row that roll the upgrade back. Defaults to 3."""
 
     dry_run: bool = False
     """Whether to measure and tell without consequences. Absent or `false`: the metric counts."""
@@ -136,31 +135,31 @@ class Analysis(WireModel):
     """Seconds from one look at the metrics of the pods to the next. Defaults to 2."""
 
     warm_up_seconds: Annotated[Int32, Field(ge=0, le=3600)] = 5
-    """Seconds after the first requests of the new version that are not counted, because its caches
-    are cold then. Defaults to 5."""
+    """Seconds for which the requests of a new pod are not counted, as its caches are cold. Defaults
+    to 5."""
 
     minimum_requests: Annotated[Int32, Field(ge=0, le=1_000_000)] = 20
-    """Number of requests that the new version must have answered at each step that gives it any,
-    before the next one. Defaults to 20."""
+    """Requests that the new version must answer at each step that gives it any, before the next
+    one. Defaults to 20."""
 
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
-    """What to do at the end of a step when too little was seen to judge by: `Hold` waits until more
-    is seen or a person promotes, `Proceed` goes on. Defaults to `Hold`."""
+    """What to do at the end of a step when too little was seen: `Hold` waits for more, or for a
+    person, `Proceed` goes on. Defaults to `Hold`."""
 
     error_margin: Annotated[float, Field(ge=1, le=100)] = 2
-    """How many times the error rate of the stable version that of the new one may be. Up to half of
-    it, fewer than one in a hundred is rolled back. Defaults to 2."""
+    """How many times the error rate of the stable version that of the new one may be. Defaults to
+    2."""
 
     performance_impact: Annotated[float, Field(ge=0, le=100)] = 0.2
     """By which part of the mean latency of the stable version the new one may be slower; less than
-    a millisecond never counts. Defaults to 0.2, which is 20 percent."""
+    a millisecond never counts. Defaults to 0.2."""
 
     feedback_weight: Fraction = 0.3
-    """Part of the rollback score that feedback makes up, from 0 to 1; the rest is what was
-    measured. Defaults to 0.3."""
+    """Part of the rollback score that feedback makes up; the rest is what was measured. Defaults to
+    0.3."""
 
     rollback_threshold: Fraction = 0.7
-    """Rollback score from which on the upgrade is rolled back, from 0 to 1. Defaults to 0.7."""
+    """Rollback score from which on the upgrade is rolled back. Defaults to 0.7."""
 
     dry_run: bool = False
     """Whether errors and latency are compared without consequences. Absent or `false`: a version
@@ -191,6 +190,9 @@ class PodCounters(WireModel):
     uid: Annotated[str, Clip(64)]
     """UID of the pod they are of."""
 
+    warms_since: Time | None = None
+    """Time from which it warms up; nothing of it counts yet. Absent: it is warm."""
+
     requests: Annotated[Int64, Field(ge=0)] = 0
     """Requests that it had answered."""
 
@@ -217,7 +219,7 @@ class Side(WireModel):
     """Requests whose duration is known."""
 
     microseconds: Annotated[Int64, Field(ge=0)] = 0
-    """Sum of these durations, in microseconds."""
+    """Sum of these durations."""
 
 
 class Timed(WireModel):
@@ -227,7 +229,7 @@ class Timed(WireModel):
     """How many of them there are."""
 
     microseconds: Annotated[Int64, Field(ge=0)] = 0
-    """Sum of their durations, in microseconds."""
+    """Sum of their durations."""
 
 
 class Evidence(WireModel):
@@ -329,8 +331,11 @@ class AnalysisStatus(WireModel):
     May be empty."""
 
     since: Time | None = None
-    """Time at which the new version was given its first requests in this attempt, from which the
-    warm-up counts. Absent: it has had none."""
+    """Time at which the new version was given its first requests in this attempt. Absent: it has
+    had none."""
+
+    counters: Annotated[str, Clip(16)] = ""
+    """Digest of the `spec.metrics` that `pods` were read by."""
 
     looked_at: Time | None = None
     """Time of the latest look at the metrics of the pods. Absent: there was none."""
@@ -345,10 +350,10 @@ class AnalysisStatus(WireModel):
     """What was counted of the stable version in this attempt."""
 
     evidence: Evidence = Field(default_factory=Evidence)
-    """State of the comparison, with which it goes on after a restart of the operator."""
+    """State of the comparison."""
 
     score: Score = Field(default_factory=Score)
-    """Rollback score: how bad the feedback and what was measured are, put together."""
+    """How bad the feedback and what was measured are, put together."""
 
     pods: Annotated[
         tuple[PodCounters, ...], Field(max_length=MAX_COUNTED_PODS, exclude_if=is_empty), ATOMIC
@@ -365,5 +370,4 @@ class AnalysisStatus(WireModel):
     looks: Annotated[
         tuple[Look, ...], Field(max_length=MAX_LOOKS, exclude_if=is_empty), ATOMIC
     ] = ()
-    """What was seen over the time of the attempt, at most 60 times; as it grows longer, neighbours
-    are put together."""
+    """What was seen over the time of the attempt, at most 60 times."""

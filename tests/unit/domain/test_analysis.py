@@ -15,6 +15,7 @@ from agentherd.api.analysis import MAX_COUNTED_PODS, MAX_LOOKS
 from agentherd.domain.judging.analysis import (
     MOST,
     CountedPod,
+    counts_from,
     looked,
     tells_errors,
     tells_latency,
@@ -92,15 +93,60 @@ def test_what_is_counted_is_what_the_evidence_is_made_of() -> None:
     assert error_strength(status.evidence) == 1000
 
 
+WARMING = Analysis(interval_seconds=1, warm_up_seconds=5)
+
+
 def test_requests_of_the_warm_up_do_not_count() -> None:
-    settings = Analysis(interval_seconds=1, warm_up_seconds=5)
+    first = look(BEGUN, 0, {"c": 10}, {"s": 10}, settings=WARMING)
+    early = look(first, 4.9, {"c": 50}, {"s": 50}, settings=WARMING)
+    warm = look(early, 5, {"c": 60}, {"s": 60}, settings=WARMING)
+    second = look(warm, 6, {"c": 61}, {"s": 63}, settings=WARMING)
 
-    early = look(BEGUN, 4.9, {"c": 50}, {"s": 50}, settings=settings)
-    first = look(early, 5, {"c": 60}, {"s": 60}, settings=settings)
-    second = look(first, 6, {"c": 61}, {"s": 63}, settings=settings)
-
-    assert early == BEGUN
+    assert early == first
+    assert counts_from(early, WARMING) == after(5)
+    assert counts_from(warm, WARMING) is None
     assert (second.canary.requests, second.stable.requests) == (1, 3)
+
+
+def test_a_pod_that_joins_later_warms_up_on_its_own() -> None:
+    """The one that is warm counts on meanwhile; what the other did before it was does not."""
+    status = look(BEGUN, 0, {"c": 0}, {"s": 0}, settings=WARMING)
+    status = look(status, 5, {"c": 10}, {"s": 10}, settings=WARMING)
+
+    status = look(status, 8, {"c": 20, "d": 5}, {"s": 20}, settings=WARMING)
+    status = look(status, 12, {"c": 30, "d": 500}, {"s": 30}, settings=WARMING)
+    cold = status.canary.requests
+    status = look(status, 13, {"c": 31, "d": 600}, {"s": 31}, settings=WARMING)
+    status = look(status, 14, {"c": 32, "d": 602}, {"s": 32}, settings=WARMING)
+
+    assert cold == 20
+    assert status.canary.requests == 24
+
+
+def test_a_pod_that_is_not_ready_yet_does_not_begin_to_warm_up() -> None:
+    """Nobody sends it anything, so its caches stay as cold as they are."""
+    starting = CountedPod(uid="c", totals=Totals(requests=0, errors=0), ready=False)
+
+    status = looked(BEGUN, WARMING, canary=[starting], stable=[], weight=20, now=after(0))
+
+    assert status == BEGUN
+
+
+def test_what_is_counted_by_another_name_is_noted_anew() -> None:
+    """The Agent says meanwhile where its metrics are; what was proved before stays."""
+    before = looks(({"c": 0}, {"s": 0}), ({"c": 5}, {"s": 5}))
+    told = {"settings": EAGER, "weight": 20, "counters": "other"}
+
+    def then(status: AnalysisStatus, at: float, requests: int) -> AnalysisStatus:
+        each = [pods({name: requests}) for name in "cs"]
+        return looked(status, canary=each[0], stable=each[1], now=after(at), **told)
+
+    changed = then(before, 2, 6)
+    noted = then(changed, 3, 900)
+    counted = then(noted, 4, 903)
+
+    assert changed.pods == ()
+    assert (noted.canary.requests, counted.canary.requests) == (5, 8)
 
 
 def test_a_look_is_taken_once_in_an_interval() -> None:

@@ -10,8 +10,9 @@ import pytest
 from tests.twin.samples import NOON, pod_view
 from tests.unit.domain.test_run import NEW, OLD, SETTLED, begun, found, fresh, seen_with
 
-from agentherd.api import Analysis, AnalysisStatus, UpgradePhase
+from agentherd.api import Analysis, AnalysisStatus, Metrics, UpgradePhase, Verdict
 from agentherd.domain.observation import AgentObservation
+from agentherd.domain.plan import digest
 from agentherd.domain.readings import Reading, Totals
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrades.run import Run
@@ -21,6 +22,7 @@ LATER = NOON + timedelta(seconds=30)
 STEP = {"weight": 50, "weightSince": NOON, "readySince": NOON, "step": 2}
 SINCE = {"verdict": "Inconclusive", "since": NOON}
 METRICS: dict[str, Any] = {"metrics": {}}
+COUNTERS = digest(Metrics().model_dump(mode="json"))
 
 
 def strategy(*, judged: bool = True, **differs: Any) -> dict[str, Any]:
@@ -33,6 +35,12 @@ def strategy(*, judged: bool = True, **differs: Any) -> dict[str, Any]:
 def told(requests: int, errors: int | None = 0) -> Reading:
     totals = Totals(requests=requests, errors=errors)
     return Reading(recent=0, in_flight=0, at=NOON, seconds=0, since_last=0, totals=totals)
+
+
+def timed(requests: int) -> Reading:
+    """The same of a version that also tells how long they took."""
+    totals = Totals(requests=requests, errors=0, timed=requests, microseconds=requests * 1000)
+    return replace(told(requests), totals=totals)
 
 
 def at_step_two(
@@ -149,7 +157,8 @@ def test_pods_replaced_one_by_one_are_compared_from_the_first_new_one_on() -> No
 def look(requests: int, errors: int = 0) -> dict[str, Any]:
     """A state that has noted 100 requests of each pod."""
     notes = [{"uid": f"uid-of-{name}", "requests": 100, "errors": 0} for name in ("new", "old")]
-    return SINCE | {"lookedAt": NOON, "pods": notes, "stepRequests": requests}
+    known = {"lookedAt": NOON, "pods": notes, "counters": COUNTERS}
+    return SINCE | known | {"stepRequests": requests}
 
 
 def test_what_pods_have_added_is_of_their_version() -> None:
@@ -187,6 +196,42 @@ def test_a_version_that_is_not_read_any_more_is_not_promoted() -> None:
 
     assert run.move.reason is Reason.INCONCLUSIVE
     assert "of the new version cannot be read" in run.move.message
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "missing"),
+    [
+        (told(190, None), told(190), "which requests ended in errors (no http_requests_total has"),
+        (
+            told(190),
+            timed(190),
+            "how long requests took (there is no http_request_duration_seconds), as the stable",
+        ),
+        (told(190, None), told(190, None), ""),
+        (told(190), told(190, None), ""),
+        (told(190, None), told(0), ""),
+    ],
+    ids=["errors", "durations", "neither does", "the stable one does not", "nobody has asked it"],
+)
+def test_a_version_that_stops_to_tell_what_the_stable_one_tells_is_held(
+    new: Reading, old: Reading, missing: str
+) -> None:
+    """It passed by what is left, in silence."""
+    state = look(30) | {"canary": {"requests": 30}, "stable": {"requests": 30}}
+
+    run = found(at_step_two({"analysis": state}, readings={"new": new, "old": old}), now=LATER)
+
+    assert ("the new version does not tell" in run.move.message) is bool(missing)
+    assert missing in run.move.message
+    assert run.status.rollback is None
+
+
+def test_a_version_whose_metrics_are_gone_has_no_good_verdict() -> None:
+    """The step is held, and the sentence says why."""
+    run = found(at_step_two({"analysis": look(900)}, readings={"old": told(190)}), now=LATER)
+
+    assert analysis(run).verdict is Verdict.INCONCLUSIVE
+    assert "cannot be read, while the stable version tells what it does" in analysis(run).message
 
 
 def test_where_nobody_is_served_nothing_is_waited_for() -> None:

@@ -259,8 +259,46 @@ def test_too_little_says_what_is_needed() -> None:
     assert status.message == "the new version has answered 3 of the 20 requests that step 1 needs"
 
 
+SILENT = replace(STEP, untold="the new version does not tell which requests ended in errors")
+
+
+def test_a_version_that_tells_less_than_the_stable_one_is_held() -> None:
+    """It might hide what it fails; but that nothing is known of it is no proof that it is bad."""
+    status, judgement = found(state(), situation=SILENT)
+
+    assert (status.verdict, judgement.trigger) == (Verdict.INCONCLUSIVE, None)
+    assert judgement.missing == SILENT.untold
+    assert status.message.startswith(f"{SILENT.untold}: errors 12 of 240")
+
+
+def test_where_nothing_can_be_held_less_is_still_no_pass() -> None:
+    """As while pods are replaced one by one."""
+    status, judgement = found(state(), situation=replace(SILENT, step=0, weight=0))
+
+    assert (status.verdict, judgement.missing) == (Verdict.INCONCLUSIVE, "")
+
+
+@pytest.mark.parametrize("settings", [{"dryRun": True}, {"minimumRequests": 0}])
+def test_who_asks_for_nothing_waits_for_nothing_that_is_not_told(settings: dict[str, Any]) -> None:
+    """The verdict is honest all the same."""
+    status, judgement = found(state(), situation=SILENT, **settings)
+
+    assert (status.verdict, judgement.missing) == (Verdict.INCONCLUSIVE, "")
+
+
+def test_a_version_that_has_fallen_silent_is_no_change_of_the_phase() -> None:
+    """It may be that this process has not looked at it yet, which `blind` waits for."""
+    unread = {"blind": True, "unread": "the metrics of 1 of 1 pods cannot be read"}
+
+    status, judgement = found(state(), situation=replace(SILENT, **unread))
+
+    assert (status.verdict, judgement.missing) == (Verdict.INCONCLUSIVE, "")
+    assert judgement.blind == unread["unread"]
+
+
 def test_a_warm_up_says_when_it_ends() -> None:
-    status, _ = found(state(step_requests=0, looked_at=None, canary=Side()), warmUpSeconds=5)
+    warming = (PodCounters(uid="c", warms_since=NOON),)
+    status, _ = found(state(step_requests=0, pods=warming, canary=Side()), warmUpSeconds=5)
 
     assert status.message.endswith("which count from 12:00:05 UTC on")
 

@@ -4,7 +4,11 @@ Pods tell totals, and what counts is what was added to them. How far each has be
 account stands in the status beside the evidence that came of it, and is written in the same patch:
 so a look counts once, whoever dies when, and one that is not written has not taken place. What is
 not known is not guessed. A pod that is seen for the first time is only noted, one that cannot be
-read adds nothing, and one that began again at 0 adds what it has counted since.
+read adds nothing, and one that began again at 0 adds what it has counted since. Each pod has a
+warm-up of its own, from the look at which it is first seen ready, whatever the others have done.
+
+What is counted by one definition of the metrics cannot be held against what is counted by another:
+when the Agent says anew where its metrics are, all pods are noted anew.
 
 Both versions are compared by what they did in the same time. While only one of them has had
 requests, nothing is taken into account, and the time of the next look grows until both have.
@@ -12,7 +16,7 @@ requests, nothing is taken into account, and the time of the next look grows unt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -41,6 +45,7 @@ class CountedPod:
 
     uid: str
     totals: Totals | None
+    ready: bool = True
 
 
 def looked(
@@ -50,20 +55,25 @@ def looked(
     canary: Sequence[CountedPod],
     stable: Sequence[CountedPod],
     weight: int,
+    counters: str = "",
     now: datetime,
 ) -> AnalysisStatus:
     """The state after a look at the pods; the same while it is too early, or nothing was added.
 
-    `weight` is the percentage of requests that the new version has been given.
+    `weight` is the percentage of requests that the new version has been given, and `counters` a
+    name for what the pods are asked for from now on.
     """
+    if before.counters != counters:
+        # What was read up to now is still what they were asked for before.
+        return before.model_copy(update={"counters": counters, "pods": ()})
     if not _is_due(before, settings, now):
         return before
-    known = {pod.uid: pod for pod in before.pods}
-    canary, stable = _bounded(canary, stable, known)
+    canary, stable = _bounded(canary, stable, {pod.uid for pod in before.pods})
+    known = {pod.uid: pod for pod in warm(before)}
     added, compared = _added(canary, known), _added(stable, known)
     both = added.requests and compared.requests
     alone = weight == 100 and (added.requests or compared.requests)
-    noted = _noted((*canary, *stable), known, anew=bool(both or alone))
+    noted = _noted(before, settings, (*canary, *stable), anew=bool(both or alone), now=now)
     if not both and not alone:
         if noted == before.pods:
             return before
@@ -89,19 +99,32 @@ def waits_for_stable(
     status: AnalysisStatus, *, canary: Sequence[CountedPod], stable: Sequence[CountedPod]
 ) -> bool:
     """Whether of both versions only the new one has answered since they were last compared."""
-    known = {pod.uid: pod for pod in status.pods}
+    known = {pod.uid: pod for pod in warm(status)}
     read = any(pod.totals is not None and pod.uid in known for pod in stable)
     return read and _added(canary, known).requests > 0 and not _added(stable, known).requests
 
 
+def warm(status: AnalysisStatus) -> Sequence[PodCounters]:
+    """The pods whose requests count."""
+    return [pod for pod in status.pods if pod.warms_since is None]
+
+
+def counts_from(status: AnalysisStatus, settings: Analysis) -> datetime | None:
+    """When the warm-up of the first pod is over, as far as that is known; None once it is."""
+    if status.since is None or warm(status):
+        return None
+    first = min((pod.warms_since for pod in status.pods if pod.warms_since), default=status.since)
+    return first + timedelta(seconds=settings.warm_up_seconds)
+
+
 def tells_errors(status: AnalysisStatus) -> bool:
     """Whether the pods say which of their requests ended in errors."""
-    return all(pod.errors is not None for pod in status.pods)
+    return all(pod.errors is not None for pod in warm(status))
 
 
 def tells_latency(status: AnalysisStatus) -> bool:
     """Whether the pods say how long their requests took."""
-    return all(pod.timed is not None for pod in status.pods)
+    return all(pod.timed is not None for pod in warm(status))
 
 
 def thinned(looks: Sequence[Look]) -> tuple[Look, ...]:
@@ -114,7 +137,7 @@ def thinned(looks: Sequence[Look]) -> tuple[Look, ...]:
 
 
 def _is_due(before: AnalysisStatus, settings: Analysis, now: datetime) -> bool:
-    if before.since is None or now < before.since + timedelta(seconds=settings.warm_up_seconds):
+    if before.since is None:
         return False
     if before.looked_at is None or before.looked_at > now:  # by a clock that was ahead of ours
         return True
@@ -122,7 +145,7 @@ def _is_due(before: AnalysisStatus, settings: Analysis, now: datetime) -> bool:
 
 
 def _bounded(
-    canary: Sequence[CountedPod], stable: Sequence[CountedPod], known: Mapping[str, PodCounters]
+    canary: Sequence[CountedPod], stable: Sequence[CountedPod], known: Collection[str]
 ) -> tuple[Sequence[CountedPod], Sequence[CountedPod]]:
     """As many pods of both as the status has room for, those that are in it already first."""
     if len(canary) + len(stable) <= MAX_COUNTED_PODS:
@@ -179,16 +202,40 @@ def _has_started_anew(before: PodCounters, after: Totals) -> bool:
 
 
 def _noted(
-    pods: Iterable[CountedPod], known: Mapping[str, PodCounters], *, anew: bool
+    before: AnalysisStatus,
+    settings: Analysis,
+    pods: Iterable[CountedPod],
+    *,
+    anew: bool,
+    now: datetime,
 ) -> tuple[PodCounters, ...]:
     """How far each pod has been taken into account: up to now, if `anew` or it is new."""
-    notes = (_note(pod, known.get(pod.uid), anew=anew) for pod in pods)
+    known = {pod.uid: pod for pod in before.pods}
+    warm_up = timedelta(seconds=settings.warm_up_seconds)
+    notes = (_note(pod, known.get(pod.uid), warm_up, anew=anew, now=now) for pod in pods)
     return tuple(sorted(filter(None, notes), key=lambda note: note.uid))
 
 
-def _note(pod: CountedPod, before: PodCounters | None, *, anew: bool) -> PodCounters | None:
+def _note(
+    pod: CountedPod,
+    before: PodCounters | None,
+    warm_up: timedelta,
+    *,
+    anew: bool,
+    now: datetime,
+) -> PodCounters | None:
     totals = pod.totals
-    if totals is None or (before is not None and not anew):
+    if totals is None:
+        return before
+    if before is None:
+        if not pod.ready:
+            return None
+        if warm_up:
+            return PodCounters(uid=pod.uid, warms_since=now)
+    elif before.warms_since is not None:
+        if now < before.warms_since + warm_up:
+            return before
+    elif not anew:
         return before
     return PodCounters(
         uid=pod.uid,
@@ -206,7 +253,8 @@ def _evidence(
     stable: Side,
     noted: Sequence[PodCounters],
 ) -> Evidence:
-    if any(pod.errors is None for pod in (*before.pods, *noted)):
+    counted = (*warm(before), *(pod for pod in noted if pod.warms_since is None))
+    if any(pod.errors is None for pod in counted):
         # Requests of which it is not known how they ended are no proof of good ones.
         untold = {"requests": 0, "errors": 0}
         canary, stable = canary.model_copy(update=untold), stable.model_copy(update=untold)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Final
 
 from agentherd.api import (
@@ -23,7 +22,7 @@ from agentherd.api import (
     Verdict,
 )
 from agentherd.api.markers import Clip
-from agentherd.domain.judging.analysis import tells_errors, tells_latency
+from agentherd.domain.judging.analysis import counts_from, tells_errors, tells_latency
 from agentherd.domain.judging.evidence import error_strength, latency_strength, observe
 from agentherd.domain.judging.metrics import awaited, failed, inconclusive, told
 from agentherd.domain.judging.score import WORST, is_reached, score
@@ -46,8 +45,9 @@ class Situation:
     `compared` says that pods are to tell what they do. `step` is the present one, and `weight` what
     it gives the new version; 0 where the strategy has no step that could be held. `last` says that
     the new version gets all requests after it. `unread` says which pods do not tell, in words;
-    `blind` that of one version none does. `lonely` says that only the new one has had requests
-    since both were last compared.
+    `blind` that of one version none does. `untold` is, in words, what the new version does not tell
+    and the stable one does. `lonely` says that only the new one has had requests since both were
+    last compared.
     """
 
     compared: bool
@@ -56,6 +56,7 @@ class Situation:
     last: bool = False
     unread: str = ""
     blind: bool = False
+    untold: str = ""
     lonely: bool = False
 
 
@@ -251,14 +252,15 @@ def _requests_missing(
             f"the new version has answered {status.step_requests:,} of the {needed:,} requests "
             f"that step {situation.step} needs"
         )
-        if status.since is not None and status.looked_at is None:
-            begins = status.since + timedelta(seconds=settings.warm_up_seconds)
+        if (begins := counts_from(status, settings)) is not None:
             few += f", which count from {begins:%H:%M:%S} UTC on"
         elif situation.lonely:
             few += "; what it answers is counted once the stable version gets requests too"
         yield few
         if situation.unread:
             yield situation.unread
+    elif situation.untold and not situation.blind:
+        yield situation.untold
     elif not tells_errors(status) and not tells_latency(status):
         yield (
             "the pods tell neither which requests ended in errors nor how long they took, which "
@@ -300,6 +302,8 @@ def _unseen(status: AnalysisStatus, settings: Analysis, situation: Situation) ->
     if not situation.compared:
         measured = any(metric.measurements for metric in status.metrics)
         return "" if measured else "nothing has been measured yet"
+    if situation.untold:
+        return situation.untold
     if not status.canary.requests:
         return "nothing has been compared yet"
     if not status.stable.requests:

@@ -25,6 +25,8 @@ from agentherd.domain.judging.metrics import judged as measured
 from agentherd.domain.judging.testers import answers
 from agentherd.domain.judging.verdict import NOTHING, Judgement, Situation, judged
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
+from agentherd.domain.plan import digest
+from agentherd.domain.readings import Totals
 from agentherd.domain.upgrades.phases import MOVING
 from agentherd.domain.upgrades.strategy import Course
 from agentherd.domain.views import PodView
@@ -51,13 +53,14 @@ def judgement_of(
     if analysis is None:
         if not settings.metrics and not upgrade.spec.feedback:
             return None, NOTHING
-        analysis = AnalysisStatus(verdict=Verdict.INCONCLUSIVE)
+        analysis = _nothing_yet(seen)
     analysis = looked(
         analysis,
         settings,
         canary=_counted_of(seen, status.to_revision),
         stable=_counted_of(seen, status.from_revision),
         weight=status.weight,
+        counters=_counters(seen),
         now=now,
     )
     known = measured(analysis.metrics, settings.metrics, answers(seen, upgrade))
@@ -81,7 +84,7 @@ def carried_on(
     if analysis is None:
         if not _has_requests(seen, after, course):
             return None
-        analysis = AnalysisStatus(verdict=Verdict.INCONCLUSIVE)
+        analysis = _nothing_yet(seen)
     if analysis.since is None and _has_requests(seen, after, course):
         analysis = analysis.model_copy(update={"since": now})
     if after.weight_since is None:
@@ -94,6 +97,16 @@ def settings_of(spec: AgentUpgradeSpec, status: AgentUpgradeStatus) -> Analysis 
     """How the attempt is judged, as it was settled when it began; what people say counts always."""
     settled = status.strategy.analysis if status.strategy is not None else None
     return settled or (Analysis() if spec.feedback else None)
+
+
+def _nothing_yet(seen: AgentObservation) -> AnalysisStatus:
+    return AnalysisStatus(verdict=Verdict.INCONCLUSIVE, counters=_counters(seen))
+
+
+def _counters(seen: AgentObservation) -> str:
+    """A name for where the Agent says its metrics are; it may say so anew while it is judged."""
+    metrics = seen.agent.spec.metrics
+    return digest(metrics.model_dump(mode="json")) if metrics is not None else ""
 
 
 def _is_under_way(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:
@@ -116,17 +129,16 @@ def _situation(
 ) -> Situation:
     at_a_step = 0 < status.step <= len(course.steps)
     served = seen.agent.spec.operating_mode is OperatingMode.RUNNING
-    sides = [
-        _Side("new", *_told(seen, status.to_revision)),
-        _Side("stable", *_told(seen, status.from_revision)),
-    ]
+    new = _side_of(seen, "new", status.to_revision)
+    stable = _side_of(seen, "stable", status.from_revision)
     return Situation(
         compared=seen.agent.spec.metrics is not None,
         step=status.step,
         weight=course.steps[status.step - 1].weight if at_a_step and served else 0,
         last=at_a_step and status.step == len(course.steps),
-        unread="; ".join(filter(None, (side.unread for side in sides))),
-        blind=any(side.pods and not side.telling for side in sides),
+        unread="; ".join(filter(None, (new.unread, stable.unread))),
+        blind=new.is_silent or stable.is_silent,
+        untold=_untold(seen, new, stable),
         lonely=waits_for_stable(
             analysis,
             canary=_counted_of(seen, status.to_revision),
@@ -135,26 +147,63 @@ def _situation(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Side:
-    """How many of the pods of a version tell what they do, of those that should."""
+    """What those pods of a version tell that should: `told` has the totals of those that do."""
 
     version: str
-    telling: int
     pods: int
+    told: tuple[Totals, ...]
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether none of them tells anything."""
+        return bool(self.pods) and not self.told
 
     @property
     def unread(self) -> str:
         """In words, how many are not read; "" for none."""
-        silent = self.pods - self.telling
+        silent = self.pods - len(self.told)
         what = f"of {self.pods} pods of the {self.version} version cannot be read"
         return f"the metrics of {silent} {what}" if silent else ""
 
 
-def _told(seen: AgentObservation, revision: str | None) -> tuple[int, int]:
-    """How many of the pods that are to stay tell what they do, and how many there are."""
+def _side_of(seen: AgentObservation, version: str, revision: str | None) -> _Side:
     pods = [pod for pod in seen.pods_of(revision or "") if pod.ready and not pod.deleting]
-    return sum(_counted(seen, pod).totals is not None for pod in pods), len(pods)
+    told = (_counted(seen, pod).totals for pod in pods)
+    return _Side(version=version, pods=len(pods), told=tuple(t for t in told if t is not None))
+
+
+def _untold(seen: AgentObservation, new: _Side, stable: _Side) -> str:
+    """What the new version keeps to itself though the stable one tells it; "" for nothing.
+
+    A pod that has answered nobody has nothing to tell.
+    """
+    metrics = seen.agent.spec.metrics
+    if metrics is None or not stable.told:
+        return ""
+    if new.is_silent:
+        return f"{new.unread}, while the stable version tells what it does"
+    asked, usual = ([t for t in side.told if t.requests] for side in (new, stable))
+    silent = [
+        f"{what} ({where})"
+        for what, where, tells in (
+            (
+                "which requests ended in errors",
+                f"no {metrics.requests} has the label {metrics.error_label}",
+                lambda totals: totals.errors is not None,
+            ),
+            (
+                "how long requests took",
+                f"there is no {metrics.latency}",
+                lambda totals: totals.timed is not None,
+            ),
+        )
+        if any(map(tells, usual)) and not all(map(tells, asked))
+    ]
+    if not silent:
+        return ""
+    return f"the new version does not tell {' nor '.join(silent)}, as the stable version does"
 
 
 def _counted_of(seen: AgentObservation, revision: str | None) -> list[CountedPod]:
@@ -163,4 +212,5 @@ def _counted_of(seen: AgentObservation, revision: str | None) -> list[CountedPod
 
 def _counted(seen: AgentObservation, pod: PodView) -> CountedPod:
     reading = seen.readings.get(pod.uid)
-    return CountedPod(uid=pod.uid, totals=reading.totals if reading is not None else None)
+    totals = reading.totals if reading is not None else None
+    return CountedPod(uid=pod.uid, totals=totals, ready=pod.ready)
