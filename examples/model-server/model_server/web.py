@@ -44,8 +44,6 @@ def build_app(server: Server, *, sleep: Sleep = asyncio.sleep) -> web.Applicatio
     async def sign(_request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Agentherd-Version"] = server.identity.version
         response.headers["Agentherd-Pod"] = server.identity.pod
-        if server.draining:
-            response.force_close()
 
     app.on_response_prepare.append(sign)
     return app
@@ -83,6 +81,8 @@ class Embeddings:
                 exchange.code = refused.status
                 raise
             exchange.code = response.status
+            if server.draining:
+                response.force_close()
             return response
 
     async def _answer(self, request: web.Request, *, number: int, fails: bool) -> web.Response:
