@@ -52,6 +52,13 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded"
     UPGRADE_DELETED = "UpgradeDeleted"
 
+    # What is wrong or right with a version of a model.
+    COMPATIBLE = "Compatible"
+    INCOMPATIBLE = "Incompatible"
+    WARM_UP_FAILED = "WarmUpFailed"
+    OBJECTIVES_MET = "ObjectivesMet"
+    OBJECTIVE_MISSED = "ObjectiveMissed"
+
     # Whether somebody has approved it.
     APPROVED = "Approved"
     APPROVAL_REQUIRED = "ApprovalRequired"

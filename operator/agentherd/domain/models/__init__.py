@@ -1,0 +1,1 @@
+"""What a ModelDeployment is beyond the Agent that would run its versions."""

@@ -1,0 +1,79 @@
+"""Which of the registered versions is asked for.
+
+A swap comes before a canary: which version is to serve is the first question, and which one is
+tried beside it the second. A version that does not do what users need is never asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentherd.api import ModelCanary, ModelDeployment, ModelVersion
+from agentherd.domain.faults import Fault
+from agentherd.domain.models.compatibility import differences
+from agentherd.domain.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The version that is asked for; None while there is none that may run.
+
+    `canary` is how it is tried, None where it is to serve. `complaint` is why another one that
+    the spec names is not asked for.
+    """
+
+    version: ModelVersion | None
+    canary: ModelCanary | None = None
+    complaint: Fault | None = None
+
+
+def asked(model: ModelDeployment) -> Asked:
+    """The version that the spec asks for, as far as it may run."""
+    spec, serving = model.spec, model.status.active_version
+    complaint: Fault | None = None
+    for name, canary in _wishes(model):
+        version = version_named(model, name)
+        if version is None:
+            continue
+        missing = incompatibilities(model, version)
+        if not missing:
+            return Asked(version=version, canary=canary, complaint=complaint)
+        whose = "spec.requires" if spec.requires is not None else f"version {serving}, which serves"
+        complaint = complaint or Fault(
+            Reason.INCOMPATIBLE,
+            f"version {name} does not do what {whose} says: {'; '.join(missing)}. Register a "
+            "version that does, or change what is required",
+        )
+    return Asked(version=None, complaint=complaint)
+
+
+def _wishes(model: ModelDeployment) -> list[tuple[str, ModelCanary | None]]:
+    """The names of versions in the order in which they are asked for, the last that which serves.
+
+    A canary has to wait until the version that it is tried beside serves.
+    """
+    spec, serving = model.spec, model.status.active_version
+    wishes: list[tuple[str, ModelCanary | None]] = [(spec.active_version, None)]
+    settled = serving == spec.active_version
+    if settled and spec.canary is not None and spec.canary.version != serving:
+        wishes.insert(0, (spec.canary.version, spec.canary))
+    if serving is not None and serving != spec.active_version:
+        wishes.append((serving, None))
+    return wishes
+
+
+def version_named(model: ModelDeployment, name: str | None) -> ModelVersion | None:
+    """The registered version of that name."""
+    return next((version for version in model.spec.versions if version.name == name), None)
+
+
+def incompatibilities(model: ModelDeployment, version: ModelVersion) -> tuple[str, ...]:
+    """What users need and `version` does not do.
+
+    Where nobody has said what they need, it is what the version that serves declares.
+    """
+    if version.name == model.status.active_version and model.spec.requires is None:
+        return ()
+    serving = version_named(model, model.status.active_version)
+    needs = model.spec.requires or (serving.compatibility if serving is not None else None)
+    return differences(needs, version.compatibility)
