@@ -43,17 +43,24 @@ class Image:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image with a Dockerfile; the context is the Dockerfile's directory."""
+    """An image with a Dockerfile; the context is the Dockerfile's directory.
+
+    `target` is the stage that it is, which only a Dockerfile of several images has to be told.
+    """
 
     reference: str
     dockerfile: Path
+    target: str | None = None
 
+
+EXAMPLES = ROOT / "examples"
+SAMPLE_MODEL = EXAMPLES / "model-server" / "Dockerfile"
 
 RECIPES = (
     Recipe("localhost/agentherd/operator:dev", ROOT / "Dockerfile"),
-    Recipe(
-        "localhost/agentherd/sample-agent:dev", ROOT / "examples" / "sample-agent" / "Dockerfile"
-    ),
+    Recipe("localhost/agentherd/sample-agent:dev", EXAMPLES / "sample-agent" / "Dockerfile"),
+    Recipe("localhost/agentherd/sample-model-dummy:dev", SAMPLE_MODEL, target="dummy"),
+    Recipe("localhost/agentherd/sample-model:dev", SAMPLE_MODEL, target="model"),
 )
 
 
@@ -149,7 +156,8 @@ def _build_with_docker(recipe: Recipe, path: Path, progress: Progress) -> None:
     context = recipe.dockerfile.parent
     with progress.step(f"building {recipe.reference} with Docker"):
         log = IMAGES / f"{path.stem}.log"
-        run(["docker", "build", "--tag", recipe.reference, context], log=log)
+        words = ["docker", "build", *_target(recipe), "--tag", recipe.reference, context]
+        run(words, log=log)
         run(["docker", "save", "--output", path, recipe.reference])
 
 
@@ -163,12 +171,17 @@ def _build_with_buildah(recipe: Recipe, path: Path, progress: Progress) -> None:
             *("--network=host", "--layers", "--pull-never", "--format=docker"),
             *(f"--volume={source}:{target}:ro" for source, target in _host_files().items()),
             f"--build-arg=BASE={BASE_IMAGE}",
+            *_target(recipe),
             f"--tag={recipe.reference}",
             f"--file={recipe.dockerfile}",
             str(context),
             log=IMAGES / f"{path.stem}.log",
         )
         _export(recipe.reference, path)
+
+
+def _target(recipe: Recipe) -> list[str]:
+    return [f"--target={recipe.target}"] if recipe.target else []
 
 
 def base_version() -> str:

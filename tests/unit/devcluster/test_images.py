@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -23,6 +24,15 @@ COPY --from=build / /
 def test_what_a_dockerfile_copies_from_its_context() -> None:
     """Options, continued lines and other stages are not files of the context."""
     assert images.copied(DOCKERFILE) == ["pyproject.toml", "uv.lock", "src"]
+
+
+@pytest.mark.parametrize("recipe", images.RECIPES, ids=lambda recipe: recipe.reference)
+def test_an_image_is_a_stage_that_its_dockerfile_has(recipe: images.Recipe) -> None:
+    """Without a name it is the last one, and a Dockerfile of two images has two names."""
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", recipe.dockerfile.read_text(), re.MULTILINE)
+    users = [other for other in images.RECIPES if other.dockerfile == recipe.dockerfile]
+
+    assert recipe.target in stages if recipe.target else len(users) == 1
 
 
 @pytest.fixture
