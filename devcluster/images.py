@@ -156,8 +156,7 @@ def _build_with_docker(recipe: Recipe, path: Path, progress: Progress) -> None:
     context = recipe.dockerfile.parent
     with progress.step(f"building {recipe.reference} with Docker"):
         log = IMAGES / f"{path.stem}.log"
-        words = ["docker", "build", *_target(recipe), "--tag", recipe.reference, context]
-        run(words, log=log)
+        run(["docker", "build", *_target(recipe), f"--tag={recipe.reference}", context], log=log)
         run(["docker", "save", "--output", path, recipe.reference])
 
 
