@@ -17,9 +17,10 @@ import pytest
 import yaml
 from click import Option
 
-from agentherd.api import Agent, AgentUpgrade
+from agentherd.api import Agent, AgentUpgrade, ModelDeployment
 from agentherd.domain.judging.verdict import LEADS
 from agentherd.domain.reasons import Reason
+from agentherd.domain.upgrades.change import merged
 from agentherd.domain.upgrades.strategy import Defaults
 from agentherd.domain.upgrades.way_back import TRIGGERS
 from agentherd.runtime.cli import run
@@ -29,14 +30,22 @@ DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", DOCS / "concepts.md", *(DOCS / "how-to").glob("*.md")]
 EXAMPLES = list((REPOSITORY / "examples").glob("*.yaml"))
 
-MODELS: dict[str, type[Agent | AgentUpgrade]] = {
+Subject = Agent | AgentUpgrade | ModelDeployment
+
+MODELS: dict[str, type[Subject]] = {
     "agent": Agent,
     "agup": AgentUpgrade,
     "agentupgrade": AgentUpgrade,
+    "mdep": ModelDeployment,
 }
-LEAST: dict[type[Agent | AgentUpgrade], dict[str, Any]] = {
+LEAST: dict[type[Subject], dict[str, Any]] = {
     Agent: {"template": {"spec": {"containers": []}}},
     AgentUpgrade: {"targetRef": {"name": "hello"}},
+    ModelDeployment: {
+        "versions": [{"name": "v1", "image": "embedder:1"}],
+        "activeVersion": "v1",
+        "canary": {"version": "v1"},
+    },
 }
 
 PATCH = re.compile(r"kubectl patch (\w+) \S+ --type[ =]merge[ \\\n]+-p '(\{.*?\})'", re.DOTALL)
@@ -79,8 +88,8 @@ def said(value: Any) -> Any:
     return value
 
 
-def assert_understood(model: type[Agent | AgentUpgrade], spec: dict[str, Any]) -> None:
-    whole = {**LEAST[model], **said(spec)}
+def assert_understood(model: type[Subject], spec: dict[str, Any]) -> None:
+    whole = merged(LEAST[model], said(spec))
     raw = {"metadata": {"name": "hello", "namespace": "default"}, "spec": whole}
 
     parsed = model.model_validate(raw)
@@ -90,7 +99,7 @@ def assert_understood(model: type[Agent | AgentUpgrade], spec: dict[str, Any]) -
 
 @pytest.mark.parametrize(("model", "spec"), [*patches()])
 def test_each_patch_sets_only_fields_that_exist(
-    model: type[Agent | AgentUpgrade], spec: dict[str, Any]
+    model: type[Subject], spec: dict[str, Any]
 ) -> None:
     """Nobody types a patch that changes nothing."""
     assert_understood(model, spec)
@@ -104,7 +113,7 @@ def test_each_part_of_a_spec_has_only_fields_that_exist(snippet: dict[str, Any])
 
 @pytest.mark.parametrize(("model", "part", "field"), [*paths()])
 def test_each_path_leads_to_a_field(
-    model: type[Agent | AgentUpgrade], part: str, field: str
+    model: type[Subject], part: str, field: str
 ) -> None:
     """Nobody asks for a field that is always empty."""
     fields: Any = model.model_fields[part].annotation

@@ -23,6 +23,8 @@ TRIGGERS: Final = {
     Reason.CRASHING: Reason.CRASH,
     Reason.OUT_OF_MEMORY: Reason.CRASH,
     Reason.IMAGE_UNAVAILABLE: Reason.IMAGE_UNAVAILABLE,
+    Reason.WARM_UP_FAILED: Reason.WARM_UP_FAILED,
+    Reason.OBJECTIVE_MISSED: Reason.OBJECTIVE_MISSED,
 }
 """Faults of a pod that end an upgrade at once; others may pass before the deadline does."""
 
