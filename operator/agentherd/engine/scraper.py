@@ -25,7 +25,6 @@ from zlib import crc32
 
 import aiohttp
 
-from agentherd import __version__
 from agentherd.domain.kinds import Key
 from agentherd.domain.readings import (
     UNCHECKED,
@@ -38,6 +37,7 @@ from agentherd.domain.readings import (
     reading,
 )
 from agentherd.engine.exposition import mean, total, totals
+from agentherd.engine.guest import body_of, guest
 
 log = logging.getLogger(__name__)
 
@@ -75,19 +75,8 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def over_http() -> AsyncIterator[Client]:
-    """A session with pods: it follows no redirect and knows no proxy and no cookies."""
-    async with aiohttp.ClientSession(
-        # A kept connection would make a server wait that ends once its clients have gone.
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={
-            # What is not unpacked cannot turn out to be larger than it was.
-            "Accept-Encoding": "identity",
-            "User-Agent": f"agentherd/{__version__}",
-        },
-        auto_decompress=False,
-        trust_env=False,
-    ) as session:
+    """A session with pods, in which no redirect is followed."""
+    async with guest() as session:
         yield _OverHTTP(session)
 
 
@@ -111,17 +100,15 @@ class _OverHTTP:
             return None
 
     async def _text(self, url: str) -> str | None:
-        body = bytearray()
         accept = {"Accept": "text/plain;version=0.0.4"}
         async with self._session.get(url, allow_redirects=False, headers=accept) as response:
             if response.status != 200:
                 log.debug("%s answers with status %d", url, response.status)
                 return None
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    log.debug("%s answers with more than %d bytes", url, BODY_LIMIT)
-                    return None
+            body = await body_of(response, limit=BODY_LIMIT)
+        if body is None:
+            log.debug("%s answers with more than %d bytes", url, BODY_LIMIT)
+            return None
         return body.decode(errors="replace")
 
 

@@ -20,8 +20,8 @@ from typing import Any, Final, Protocol
 import aiohttp
 from yarl import URL
 
-from agentherd import __version__
 from agentherd.domain.judging.reach import Reach
+from agentherd.engine.guest import body_of, guest
 from agentherd.engine.sources.names import Names
 
 TIMEOUT: Final = 10.0
@@ -59,23 +59,11 @@ class Web(Protocol):
 async def over_the_web(reach: Reach, *, timeout: float = TIMEOUT) -> AsyncIterator[Web]:  # noqa: ASYNC109
     """A session that reaches whom it may, for `timeout` seconds each time."""
     names = Names()
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,
-            force_close=True,
-            resolver=names,
-            socket_factory=lambda found: _dial(reach, found),
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={
-            "Accept": "application/json",
-            # What is not unpacked cannot turn out to be larger than it was.
-            "Accept-Encoding": "identity",
-            "User-Agent": f"agentherd/{__version__}",
-        },
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=timeout),
-        trust_env=False,
+    session = guest(
+        headers={"Accept": "application/json"},
+        timeout=timeout,
+        resolver=names,
+        socket_factory=lambda found: _dial(reach, found),
     )
     try:
         async with session:
@@ -114,12 +102,10 @@ class _Web:
             if 300 <= response.status < 400:
                 status = response.status
                 raise NoAnswer(f"{url.host} redirects (status {status}), which is not followed")
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise NoAnswer(f"{url.host} answers with more than {BODY_LIMIT} bytes")
-            value, fault = parsed(bytes(body), response.content_type)
+            body = await body_of(response, limit=BODY_LIMIT)
+            if body is None:
+                raise NoAnswer(f"{url.host} answers with more than {BODY_LIMIT} bytes")
+            value, fault = parsed(body, response.content_type)
             return Reply(response.status, value, fault)
 
 
