@@ -74,7 +74,7 @@ class _Script(ApiServer):
 async def rehearse(namespace: str) -> list[Request]:
     """The requests from an Agent's creation until it is Ready."""
     script = _Script()
-    store = Store(wake=lambda _: None)
+    store = Store(AGENT, wake=lambda _: None)
     recorder = Recorder(script, identity="bench", clock=lambda: _NOW)
     applier = Applier(cluster=script, store=store, recorder=recorder)
     scraper = Scraper(wake=lambda _: None, clock=lambda: _NOW)

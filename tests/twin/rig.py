@@ -149,7 +149,7 @@ class Rig:
     ) -> None:
         self.twin = twin
         self.controllers = controllers or Controllers(twin)
-        self.store = Store(wake=lambda key: self.reconciler.queue.add(key))
+        self.store = Store(AGENT, wake=lambda key: self.reconciler.queue.add(key))
         self.mounts = MountFailures(wake=lambda pod: self.store.wake_owner(POD, pod))
         self.pods = Pods(twin)
         self.sources = Sources(wake=lambda key: self.reconciler.queue.add(key))

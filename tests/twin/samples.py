@@ -107,7 +107,7 @@ def _child(name: str) -> dict[str, Any]:
         "name": name,
         "uid": f"uid-of-{name}",
         "version": 1,
-        "agent": "greeter",
+        "workload": "greeter",
         "owner": "uid-of-greeter",
         "applied": "",
         "touched": False,

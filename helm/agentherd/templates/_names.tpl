@@ -41,20 +41,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* What the operator may do with Agents and their children, in the cluster or in a namespace. */ -}}
 {{- define "agentherd.rules" -}}
-# An Agent is written only when an upgrade that a person created has succeeded.
+# Written only when an upgrade, or the canary of a model, has succeeded.
 - apiGroups: [agentherd.dev]
-  resources: [agents]
+  resources: [agents, modeldeployments]
   verbs: [get, list, patch, watch]
 # Made for every change of a running Agent.
 - apiGroups: [agentherd.dev]
   resources: [agentupgrades]
   verbs: [create, delete, list, watch]
 - apiGroups: [agentherd.dev]
-  resources: [agents/status, agentupgrades/status]
+  resources: [agents/status, agentupgrades/status, modeldeployments/status]
   verbs: [patch]
 # Asked for by clusters that check who may block the deletion of an owner.
 - apiGroups: [agentherd.dev]
-  resources: [agents/finalizers]
+  resources: [agents/finalizers, modeldeployments/finalizers]
   verbs: [update]
 # The children. Server-side apply is a patch, and a create where there is no object yet.
 - apiGroups: [apps]
@@ -86,6 +86,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [delete, list, patch, watch]
+# Whether a pod of a model is warm is a condition of the pod.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -44,6 +44,13 @@ class StrategyType(StrEnum):
     ROLLING_UPDATE = "RollingUpdate"
 
 
+class TargetKind(StrEnum):
+    """Kinds of what an AgentUpgrade changes."""
+
+    AGENT = "Agent"
+    MODEL_DEPLOYMENT = "ModelDeployment"
+
+
 class RouteKind(StrEnum):
     """Kinds of routes whose weights are set during an upgrade."""
 

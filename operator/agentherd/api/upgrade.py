@@ -1,4 +1,4 @@
-"""The AgentUpgrade: one change of one Agent, as it is asked for and as it goes.
+"""The AgentUpgrade: one change of one Agent or ModelDeployment, as it is asked for and as it goes.
 
 The operator makes one for every change of a running Agent, and people make them to try a change
 before it stands in the Agent. What is to be done is frozen once it has begun, because nobody could
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from agentherd.api.agent import Config, Version
 from agentherd.api.analysis import MAX_FEEDBACK, Analysis, AnalysisStatus, Feedback
-from agentherd.api.enums import UpgradePhase
+from agentherd.api.enums import TargetKind, UpgradePhase
 from agentherd.api.markers import (
     ATOMIC,
     RULES,
@@ -62,10 +62,13 @@ def _frozen_once_begun(field: str) -> Rule:
 
 
 class TargetRef(WireModel):
-    """The Agent that is changed."""
+    """The Agent or ModelDeployment that is changed."""
+
+    kind: TargetKind = TargetKind.AGENT
+    """Kind of the object that is changed. Defaults to `Agent`."""
 
     name: AgentName
-    """Name of the Agent, in the same namespace. Required."""
+    """Name of the object that is changed, in the same namespace. Required."""
 
 
 class TemplatePatch(WireModel):
@@ -80,7 +83,8 @@ class TemplatePatch(WireModel):
 
 
 class Change(WireModel):
-    """What of the Agent is changed. Everything that is not named here stays as it is."""
+    """What is changed. Everything that is not named here stays as it is. For a ModelDeployment only
+    `revision` can be set, since its versions are in its spec."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -120,7 +124,7 @@ class Change(WireModel):
     Absent: the template stays."""
 
     revision: Revision | None = None
-    """Former revision of the Agent to go back to, one of its `status.formerRevisions` that is still
+    """Former revision to go back to, one of its `status.formerRevisions` that is still
     kept. It brings its own version, template and configuration, so nothing else may be set here.
     Absent: the other fields say what is wanted."""
 
@@ -186,19 +190,19 @@ class AgentUpgradeSpec(WireModel):
     )
 
     target_ref: TargetRef
-    """Agent that is changed. It cannot be changed to another one. Required."""
+    """Agent or ModelDeployment that is changed. It cannot be changed to another one. Required."""
 
     to: Change | None = None
-    """What of the Agent is changed. The Agent itself is not written while the upgrade runs; once it
-    has succeeded, the changed fields are written into it. It can be changed until the upgrade
-    begins. Absent: what the spec of the Agent asks for is brought to its pods."""
+    """What is changed. The target itself is not written while the upgrade runs; once it has
+    succeeded, the changed fields are written into it. It can be changed until the upgrade begins.
+    Absent: what the spec of the target asks for is brought to its pods."""
 
     strategy: Strategy | None = None
     """How the change is made. It can be changed until the upgrade begins. Absent:
     `spec.upgradePolicy` of the Agent."""
 
     priority: Annotated[Int32, Field(ge=0, le=10)] = 5
-    """Which of several upgrades of one Agent goes first: the higher number, or the older upgrade
+    """Which of several upgrades of one object goes first: the higher number, or the older upgrade
     where both are equal. It can be changed until the upgrade begins. Defaults to 5."""
 
     depends_on: Annotated[tuple[ObjectName, ...], Field(max_length=16), SET] = Field(
@@ -418,10 +422,10 @@ class AgentUpgradeStatus(WireModel):
 
 
 class AgentUpgrade(StoredObject):
-    """An AgentUpgrade is one change of one Agent: from the revision that serves to another one, in
-    steps that can be watched, paused, promoted and rolled back. The operator makes one for every
-    change of a running Agent; create one yourself to change an Agent without writing it until the
-    change has succeeded. Deleting one that runs rolls it back."""
+    """An AgentUpgrade is one change of one Agent or ModelDeployment: from the revision that serves
+    to another one, in steps that can be watched, paused, promoted and rolled back. The operator
+    makes one for every change of a running one; create one yourself to change it without writing it
+    until the change has succeeded. Deleting one that runs rolls it back."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -8,12 +8,9 @@ from datetime import datetime
 from agentherd.api import UpgradePhase
 from agentherd.domain.conditions import not_understood, unmanaged
 from agentherd.domain.observation import AgentObservation, Leftovers
-from agentherd.domain.plan import (
-    Intent,
-    WriteStatus,
-)
+from agentherd.domain.plan import Intent, Ref, WriteStatus
 from agentherd.domain.reasons import Reason
-from agentherd.domain.routing.traffic import canaries_in, restored
+from agentherd.domain.routing.traffic import restored
 from agentherd.domain.status import write_status
 from agentherd.domain.upgrades.change import (
     Objection,
@@ -42,14 +39,14 @@ def hands_off(seen: AgentObservation, now: datetime) -> Iterator[WriteStatus]:
 def without_agent(seen: Leftovers, now: datetime) -> Iterator[Intent]:
     """Tell the upgrades of an Agent that does not exist, and free the routes it has left."""
     for (kind, _), view in seen.routes.items():
-        if seen.key.name in canaries_in(view):
-            yield restored(kind, view, seen.key.name)
+        if seen.key.name in view.canaries(seen.kind.name):
+            yield restored(kind, view, Ref(seen.kind.name, seen.key.name))
     for each in seen.upgrades.values():
         if is_running(each.upgrade):
-            gone = f"Agent {seen.key.name} was deleted"
+            gone = f"{seen.kind.name} {seen.key.name} was deleted"
             after = superseded_status(each, gone, now=now)
         elif each.upgrade.status.phase in {None, UpgradePhase.PENDING}:
-            missing = f"there is no Agent {seen.key.name} in this namespace"
+            missing = f"there is no {seen.kind.name} {seen.key.name} in this namespace"
             after = waiting_status(each, Objection(Reason.TARGET_NOT_FOUND, missing), now=now)
         else:
             continue

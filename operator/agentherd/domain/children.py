@@ -15,7 +15,6 @@ from agentherd.domain.kinds import (
     ADMITTED,
     ADMITTED_LABEL,
     AGENT,
-    AGENT_LABEL,
     AGENT_UPGRADE,
     CONFIG_MAP,
     CONTROLLER_REVISION,
@@ -27,6 +26,7 @@ from agentherd.domain.kinds import (
     SERVICE_ACCOUNT,
     TRAFFIC_LABEL,
     TRAFFIC_ON,
+    WORKLOADS,
     Kind,
     companion_name,
     revision_name,
@@ -37,6 +37,7 @@ from agentherd.domain.template import (
     config_map_name,
     container_ports,
     labels,
+    own_label,
     pod_template,
     revision_labels,
 )
@@ -69,7 +70,7 @@ def service(
         for alias, number in aliases.items()
         if number in numbered and alias not in numbered
     ]
-    selector = {AGENT_LABEL: agent.metadata.name, TRAFFIC_LABEL: TRAFFIC_ON}
+    selector = own_label(agent) | {TRAFFIC_LABEL: TRAFFIC_ON}
     if selected is not None:
         selector[REVISION_LABEL] = selected
     if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
@@ -89,8 +90,7 @@ def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
     if not ports:
         return None
     name = agent.metadata.name
-    selector = {
-        AGENT_LABEL: name,
+    selector = own_label(agent) | {
         REVISION_LABEL: revision.hash,
         TRAFFIC_LABEL: TRAFFIC_ON,
         ADMITTED_LABEL: ADMITTED,
@@ -98,7 +98,7 @@ def revision_service(agent: Agent, revision: Revision) -> Manifest | None:
     if agent.spec.operating_mode is OperatingMode.MAINTENANCE:
         selector |= _OUT_OF_SERVICE
     body = owned(agent, SERVICE, revision_service_name(name, revision.hash))
-    body["metadata"]["labels"] = revision_labels(name, revision)
+    body["metadata"]["labels"] = revision_labels(agent, revision)
     spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
     return body | {"spec": spec | {"publishNotReadyAddresses": True}}
 
@@ -113,8 +113,9 @@ def upgrade(agent: Agent, name: str, revision: Revision) -> Manifest:
 
     What else the policy says has no place in a strategy, and is looked up when the upgrade begins.
     """
+    of_kind = {} if AGENT.name == agent.KIND else {"kind": agent.KIND}
     spec: Manifest = {
-        "targetRef": {"name": agent.metadata.name},
+        "targetRef": of_kind | {"name": agent.metadata.name},
         "to": {"revision": revision.hash},
     }
     if agent.spec.upgrade_policy is not None:
@@ -144,7 +145,7 @@ def config_map(agent: Agent, revision: Revision) -> Manifest | None:
         return None
     body = owned(agent, CONFIG_MAP, config_map_name(agent.metadata.name, revision))
     if not revision.in_place:
-        body["metadata"]["labels"] = revision_labels(agent.metadata.name, revision)
+        body["metadata"]["labels"] = revision_labels(agent, revision)
         body["immutable"] = True
     return body | {"data": dict(config)}
 
@@ -153,7 +154,7 @@ def controller_revision(agent: Agent, revision: Revision, number: int) -> Manife
     """The record of what the revision is; `number` orders the revisions in time."""
     name = revision_name(agent.metadata.name, revision.hash)
     body = owned(agent, CONTROLLER_REVISION, name)
-    body["metadata"]["labels"] = revision_labels(agent.metadata.name, revision)
+    body["metadata"]["labels"] = revision_labels(agent, revision)
     return body | {"revision": number, "data": dict(revision.data)}
 
 
@@ -165,12 +166,12 @@ def replica_set(agent: Agent, revision: Revision) -> Manifest:
     """
     name = agent.metadata.name
     body = owned(agent, REPLICA_SET, revision_name(name, revision.hash))
-    body["metadata"]["labels"] = revision_labels(name, revision)
-    selector = {AGENT_LABEL: name, REVISION_LABEL: revision.hash}
+    body["metadata"]["labels"] = revision_labels(agent, revision)
+    selector = own_label(agent) | {REVISION_LABEL: revision.hash}
     return body | {
         "spec": {
             "selector": {"matchLabels": selector},
-            "template": pod_template(name, revision),
+            "template": pod_template(agent, revision),
         }
     }
 
@@ -180,8 +181,7 @@ def disruption_budget(agent: Agent) -> Manifest | None:
     if agent.spec.replicas < 2:
         return None
     body = owned(agent, DISRUPTION_BUDGET, companion_name(agent.metadata.name))
-    selector = {"matchLabels": {AGENT_LABEL: agent.metadata.name}}
-    return body | {"spec": {"maxUnavailable": 1, "selector": selector}}
+    return body | {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": own_label(agent)}}}
 
 
 def owned(agent: Agent, kind: Kind, name: str) -> Manifest:
@@ -192,11 +192,11 @@ def owned(agent: Agent, kind: Kind, name: str) -> Manifest:
         "metadata": {
             "name": name,
             "namespace": agent.metadata.namespace,
-            "labels": labels(agent.metadata.name),
+            "labels": labels(agent),
             "ownerReferences": [
                 {
-                    "apiVersion": AGENT.api_version,
-                    "kind": AGENT.name,
+                    "apiVersion": WORKLOADS[agent.KIND].api_version,
+                    "kind": agent.KIND,
                     "name": agent.metadata.name,
                     "uid": agent.metadata.uid,
                     "controller": True,

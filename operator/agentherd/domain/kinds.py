@@ -8,6 +8,7 @@ which was killed after a write finds its own work again instead of doing it twic
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -20,10 +21,13 @@ MANAGED_BY: Final = "agentherd"
 ADMITTED_LABEL: Final = f"{GROUP}/admitted"
 ADMITTED: Final = "true"
 AGENT_LABEL: Final = f"{GROUP}/agent"
+MODEL_LABEL: Final = f"{GROUP}/model"
 REVISION_LABEL: Final = f"{GROUP}/revision"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 CONFIG_ANNOTATION: Final = f"{GROUP}/config"
 CANARY_ANNOTATION: Final = f"{GROUP}/canary"
+MODEL_CANARY_ANNOTATION: Final = f"{GROUP}/model-canary"
+TRIES_ANNOTATION: Final = f"{GROUP}/tries-version"
 DRAINING_ANNOTATION: Final = f"{GROUP}/draining-since"
 DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 TRAFFIC_LABEL: Final = f"{GROUP}/traffic"
@@ -78,10 +82,29 @@ HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproute
 JOB: Final = Kind("batch/v1", "Job", "jobs")
 KUBELET_EVENT: Final = Kind("v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
+MODEL_DEPLOYMENT: Final = Kind(f"{GROUP}/{VERSION}", "ModelDeployment", "modeldeployments")
 POD: Final = Kind("v1", "Pod", "pods")
 REPLICA_SET: Final = Kind("apps/v1", "ReplicaSet", "replicasets")
 SERVICE: Final = Kind("v1", "Service", "services")
 SERVICE_ACCOUNT: Final = Kind("v1", "ServiceAccount", "serviceaccounts")
+
+WORKLOADS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (AGENT, MODEL_DEPLOYMENT)}
+"""The kinds that are run, by their names."""
+
+WORKLOAD_LABELS: Final[Mapping[str, str]] = {
+    AGENT.name: AGENT_LABEL,
+    MODEL_DEPLOYMENT.name: MODEL_LABEL,
+}
+"""The label in which every child names its workload, by the kind of the workload."""
+
+WORKLOAD_WORDS: Final[Mapping[str, str]] = {AGENT.name: "AGENT", MODEL_DEPLOYMENT.name: "MODEL"}
+"""What a workload of a kind is called in environment variables and placeholders."""
+
+CANARY_ANNOTATIONS: Final[Mapping[str, str]] = {
+    AGENT.name: CANARY_ANNOTATION,
+    MODEL_DEPLOYMENT.name: MODEL_CANARY_ANNOTATION,
+}
+"""The annotation in which a route names the workloads of a kind that have a canary in it."""
 
 ROUTE_KINDS: Final = (GRPC_ROUTE, HTTP_ROUTE)
 GATEWAY_KINDS: Final = (GATEWAY, GATEWAY_CLASS)
@@ -95,6 +118,17 @@ CHILD_KINDS: Final = (
     SERVICE,
     SERVICE_ACCOUNT,
 )
+
+
+def workload_in(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Kind and name of the workload to which an object with these labels belongs.
+
+    The name is "" for one that belongs to none, and counts as an Agent's.
+    """
+    for kind, label in WORKLOAD_LABELS.items():
+        if name := labels.get(label, ""):
+            return kind, name
+    return AGENT.name, ""
 
 
 def revision_name(agent: str, revision: str) -> str:

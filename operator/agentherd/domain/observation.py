@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from agentherd.api import Agent, AgentUpgrade, OperatingMode, Phase
 from agentherd.domain.judging.metrics import Measured
-from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, Key, Kind
+from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, WORKLOADS, Key, Kind
 from agentherd.domain.plan import Failure, Identity, Owner, Ref
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.routing.gateways import SeenGateways
@@ -46,9 +46,13 @@ class SeenUpgrade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """What refers to an Agent that does not exist: upgrades, and routes it has left marked."""
+    """What refers to an Agent that does not exist: upgrades, and routes it has left marked.
+
+    `kind` tells whether it would be an Agent or another workload.
+    """
 
     key: Key
+    kind: Kind = AGENT
     upgrades: Mapping[str, SeenUpgrade] = field(default_factory=dict)
     routes: Mapping[tuple[Kind, Key], RouteView] = field(default_factory=dict)
 
@@ -115,9 +119,9 @@ class AgentObservation:
 
     @property
     def identity(self) -> Identity:
-        """Exactly this Agent."""
+        """Exactly this Agent, or the ModelDeployment that is run as one."""
         metadata = self.agent.metadata
-        return Identity(kind=AGENT, name=metadata.name, uid=metadata.uid)
+        return Identity(kind=WORKLOADS[self.agent.KIND], name=metadata.name, uid=metadata.uid)
 
     @property
     def owner(self) -> Owner | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentherd.domain import children
-from agentherd.domain.kinds import AGENT, AGENT_UPGRADE
+from agentherd.domain.kinds import AGENT_UPGRADE
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import (
     Create,
@@ -34,7 +34,7 @@ def records(seen: AgentObservation, choice: Choice, under_way: Run | None) -> It
     takes_over = under_way is not None and under_way.serving == under_way.new.hash != stable
     if takes_over and choice.asked.hash != choice.goal.hash:
         yield Merge(
-            kind=AGENT,
+            kind=seen.identity.kind,
             name=agent.metadata.name,
             uid=agent.metadata.uid,
             version=seen.version,

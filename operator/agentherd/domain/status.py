@@ -17,7 +17,7 @@ from agentherd.api import (
     Transition,
 )
 from agentherd.domain.conditions import CONDITION_TYPES, conditions
-from agentherd.domain.kinds import AGENT_LABEL
+from agentherd.domain.kinds import WORKLOAD_LABELS
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import MAINTENANCE_REASON, Facts, Verdict
 from agentherd.domain.plan import WriteStatus, digest
@@ -58,7 +58,7 @@ def next_status(
         ready_replicas=sum(view.ready for view in sets),
         available_replicas=facts.serving,
         updated_replicas=next((view.replicas for view in sets if view.revision == asked), 0),
-        selector=f"{AGENT_LABEL}={agent.metadata.name}",
+        selector=f"{WORKLOAD_LABELS[agent.KIND]}={agent.metadata.name}",
         stable_revision=stable,
         target_revision=asked,
         former_revisions=_former(before, stable, proven=facts.wanted > 0 and not undone),

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentherd.api import Drain, Health
+from agentherd.api import Agent, Drain, Health
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.kinds import (
-    AGENT_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     REVISION_LABEL,
     TRAFFIC_LABEL,
     TRAFFIC_ON,
+    WORKLOAD_LABELS,
+    WORKLOAD_WORDS,
     companion_name,
     revision_name,
 )
@@ -68,16 +69,20 @@ def _objects(value: object, where: str) -> None:
         raise InvalidTemplate(f"spec.template.{where} must be a list of objects")
 
 
-def labels(agent: str) -> dict[str, str]:
+def own_label(agent: Agent) -> dict[str, str]:
+    """The label by which everything that belongs to an Agent, or a ModelDeployment, is found."""
+    return {WORKLOAD_LABELS[agent.KIND]: agent.metadata.name}
+
+
+def labels(agent: Agent) -> dict[str, str]:
     """The labels of every child of an Agent."""
-    return {
-        AGENT_LABEL: agent,
+    return own_label(agent) | {
         MANAGED_BY_LABEL: MANAGED_BY,
-        "app.kubernetes.io/name": agent,
+        "app.kubernetes.io/name": agent.metadata.name,
     }
 
 
-def revision_labels(agent: str, revision: Revision) -> dict[str, str]:
+def revision_labels(agent: Agent, revision: Revision) -> dict[str, str]:
     """The labels of what belongs to one revision. A label cannot hold the + of build metadata."""
     found = labels(agent) | {REVISION_LABEL: revision.hash}
     if revision.version:
@@ -90,7 +95,7 @@ def config_map_name(agent: str, revision: Revision) -> str:
     return companion_name(agent) if revision.in_place else revision_name(agent, revision.hash)
 
 
-def pod_template(agent: str, revision: Revision) -> dict[str, Any]:
+def pod_template(agent: Agent, revision: Revision) -> dict[str, Any]:
     """The pod template of the revision's ReplicaSet.
 
     Raises:
@@ -98,17 +103,20 @@ def pod_template(agent: str, revision: Revision) -> dict[str, Any]:
     """
     written = revision.template
     metadata = dict(written.get("metadata") or {})
+    theirs = metadata.get("labels") or {}
     metadata["labels"] = {
-        **(metadata.get("labels") or {}),
+        # With the label of another kind the pods would be taken for those of another workload.
+        **{label: theirs[label] for label in theirs if label not in WORKLOAD_LABELS.values()},
         **revision_labels(agent, revision),
         TRAFFIC_LABEL: TRAFFIC_ON,
     }
     pod = dict(written["spec"])
-    pod.setdefault("serviceAccountName", companion_name(agent))
+    name = agent.metadata.name
+    pod.setdefault("serviceAccountName", companion_name(name))
     containers = [dict(container) for container in pod["containers"]]
     _add_environment(containers, agent, revision)
     if revision.mounts_config:
-        _mount_config(pod, containers, config_map_name(agent, revision))
+        _mount_config(pod, containers, config_map_name(name, revision))
     if revision.health is not None:
         _add_probes(containers[0], revision.health)
     if revision.drain is not None:
@@ -162,9 +170,9 @@ def probed_paths(template: Mapping[str, Any]) -> set[str]:
     return {p["httpGet"].get("path", "/") for p in probes if p and p.get("httpGet")}
 
 
-def _add_environment(containers: list[dict[str, Any]], agent: str, revision: Revision) -> None:
+def _add_environment(containers: list[dict[str, Any]], agent: Agent, revision: Revision) -> None:
     ours = [
-        {"name": "AGENTHERD_AGENT", "value": agent},
+        {"name": f"AGENTHERD_{WORKLOAD_WORDS[agent.KIND]}", "value": agent.metadata.name},
         {"name": "AGENTHERD_REVISION", "value": revision.hash},
         {"name": "AGENTHERD_VERSION", "value": revision.version or ""},
     ]

@@ -23,7 +23,7 @@ from agentherd.domain.faults import Fault, is_creating, last_crash, pod_fault
 from agentherd.domain.kinds import (
     ADMITTED,
     ADMITTED_LABEL,
-    AGENT_LABEL,
+    AGENT,
     APPLIED_ANNOTATION,
     CONFIG_ANNOTATION,
     DELETION_COST_ANNOTATION,
@@ -32,6 +32,7 @@ from agentherd.domain.kinds import (
     TRAFFIC_LABEL,
     TRAFFIC_ON,
     UPGRADE_ANNOTATION,
+    workload_in,
 )
 from agentherd.domain.reasons import Reason
 
@@ -46,18 +47,23 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A child of an Agent, whatever its kind."""
+    """A child of an Agent or a ModelDeployment, whatever its own kind.
+
+    `workload` is the name of the one it belongs to by its label, "" without one, and
+    `workload_kind` the name of the kind of that.
+    """
 
     namespace: str
     name: str
     uid: str
     version: int
-    agent: str
+    workload: str
     owner: str | None
     applied: str
     touched: bool
     deleting: bool
     fields: int = 0
+    workload_kind: str = AGENT.name
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -244,13 +250,15 @@ def last_writer(raw: Raw) -> str:
 def _common(raw: Raw) -> dict[str, Any]:
     metadata = raw["metadata"]
     owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
+    kind, workload = workload_in(metadata.get("labels", {}))
     return {
-        # What all children of an Agent share is kept once; every object brings its own copy.
+        # What all children of a workload share is kept once; every object brings its own copy.
         "namespace": intern(metadata["namespace"]),
         "name": metadata["name"],
         "uid": metadata["uid"],
         "version": int(metadata["resourceVersion"]),
-        "agent": intern(_label(raw, AGENT_LABEL)),
+        "workload": intern(workload),
+        "workload_kind": kind,
         "owner": intern(owner["uid"]) if owner else None,
         "applied": metadata.get("annotations", {}).get(APPLIED_ANNOTATION, ""),
         "touched": _touched(metadata),

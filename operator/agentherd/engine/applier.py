@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from agentherd.cluster import Cluster
 from agentherd.domain.errors import Conflict, Invalid, NameTaken, NotFound, TerminalError
 from agentherd.domain.kinds import (
-    AGENT_LABEL,
+    AGENT,
     APPLIED_ANNOTATION,
     DISRUPTION_BUDGET,
     SERVICE,
     Key,
     Kind,
+    workload_in,
 )
 from agentherd.domain.plan import (
     Apply,
@@ -45,7 +46,7 @@ from agentherd.domain.views import (
     STATUS_MANAGER,
 )
 from agentherd.engine.recorder import Recorder
-from agentherd.engine.store import SUBJECT_KINDS, Store
+from agentherd.engine.store import SUBJECT_KINDS
 
 _RIVALS: Final[Mapping[Kind, tuple[str, ...]]] = {
     DISRUPTION_BUDGET: ("maxUnavailable", "minAvailable"),
@@ -63,6 +64,22 @@ class Refusal:
     stage: Stage
 
 
+class Answers(Protocol):
+    """Where the answers to writes are put, such as a store."""
+
+    def put_subject(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> object:
+        """A subject is this now; `own` when nobody else can have changed it."""
+        ...
+
+    def put(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> None:
+        """A child is this now."""
+        ...
+
+    def forget_subject(self, kind: Kind, key: Key) -> None:
+        """A subject does not exist."""
+        ...
+
+
 class Applier:
     """Turns intents into requests and puts the answers into the store."""
 
@@ -70,7 +87,7 @@ class Applier:
         self,
         *,
         cluster: Cluster,
-        store: Store,
+        store: Answers,
         recorder: Recorder,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -194,11 +211,12 @@ class Applier:
         orphaned = (
             not owners
             and APPLIED_ANNOTATION in found["metadata"].get("annotations", {})
-            and labels.get(AGENT_LABEL, key.name) == key.name
+            and workload_in(labels) in {(AGENT.name, ""), (owner.identity.kind.name, key.name)}
         )
         if owner.identity.uid not in owners and not orphaned:
             raise NameTaken(
-                f"{intent.kind.name} {name} exists and does not belong to this Agent; "
+                f"{intent.kind.name} {name} exists and does not belong to this "
+                f"{owner.identity.kind.name}; "
                 "rename one of the two, or delete it if nobody needs it"
             )
 
@@ -211,9 +229,7 @@ class Applier:
         try:
             raw = await self._cluster.get(kind, key)
         except NotFound:
-            known = self._store.subjects(kind).get(key)
-            if known is not None:
-                self._store.drop_subject(kind, key, known.version)
+            self._store.forget_subject(kind, key)
             raise Conflict(f"{kind.name} {key} does not exist any more") from None
         if raw["metadata"]["uid"] != owner.identity.uid:
             self._store.put_subject(kind, raw)

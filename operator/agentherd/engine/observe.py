@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from agentherd.api import Agent, AgentUpgrade
 from agentherd.domain.dependencies import circle_of_upgrades
 from agentherd.domain.faults import mount_fault
 from agentherd.domain.judging.metrics import Measured
 from agentherd.domain.kinds import (
-    AGENT,
     CONFIG_MAP,
     CONTROLLER_REVISION,
     DISRUPTION_BUDGET,
@@ -34,9 +33,12 @@ from agentherd.domain.upgrades.approval import is_unchecked
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import JobView, PodView, ReplicaSetView, RevisionView
 from agentherd.engine.mounts import MountFailures
-from agentherd.engine.store import Store
+from agentherd.engine.store import Store, Workload
+
+S = TypeVar("S", covariant=True)
 
 Seen = AgentObservation | Leftovers
+FindUpgrade = Callable[[Key], AgentUpgrade | None]
 ObserveAgent = Callable[[Key, Mapping[Ref, Failure]], Seen | None]
 
 
@@ -60,6 +62,30 @@ class Answers(Protocol):
         ...
 
 
+class Observer(Protocol[S]):
+    """A function that makes one that observes the workloads of a store."""
+
+    def __call__(
+        self,
+        store: Store,
+        mounts: MountFailures,
+        readings: Readings,
+        *,
+        answers: Answers,
+        routes_known: Callable[[], bool],
+        jobs_known: Callable[[], bool],
+        approvals_checked: Callable[[Key], bool | None],
+        find_upgrade: FindUpgrade,
+        defaults: Defaults,
+    ) -> Callable[[Key, Mapping[Ref, Failure]], S | None]:
+        """See `agent_observer`."""
+        ...
+
+
+def _itself(workload: Workload) -> Agent:
+    return cast("Agent", workload)
+
+
 def agent_observer(
     store: Store,
     mounts: MountFailures,
@@ -69,24 +95,28 @@ def agent_observer(
     routes_known: Callable[[], bool] = lambda: True,
     jobs_known: Callable[[], bool] = lambda: True,
     approvals_checked: Callable[[Key], bool | None] = lambda _agent: None,
+    find_upgrade: FindUpgrade | None = None,
+    agent_of: Callable[[Workload], Agent] = _itself,
     defaults: Defaults = DEFAULTS,
 ) -> ObserveAgent:
-    """A function that observes Agents in `store`; it returns None for one of which nothing is left.
+    """A function that observes the workloads of `store`; it returns None where nothing is left.
 
+    `agent_of` tells which Agent another workload would be. `find_upgrade` finds upgrades of
+    whatever kind of workload, which may depend on each other.
     `routes_known` and `jobs_known` tell whether the API server has been asked for these,
     `approvals_checked` whether it refuses forged approvals, and `defaults` what holds for
     strategies that leave something open. `answers` are those of other sources than pods.
     """
 
     def observe(key: Key, failures: Mapping[Ref, Failure]) -> Seen | None:
-        record = store.subjects(AGENT).get(key)
-        upgrades = _upgrades(store, key, approvals_checked)
+        record = store.subjects(store.kind).get(key)
+        upgrades = _upgrades(store, key, find_upgrade or store.upgrade, approvals_checked)
         if record is None:
             routes = store.routes.of(key)
             if not upgrades and not routes:
                 return None
-            return Leftovers(key=key, upgrades=upgrades, routes=routes)
-        agent = cast("Agent", record.subject)
+            return Leftovers(key=key, kind=store.kind, upgrades=upgrades, routes=routes)
+        agent = agent_of(cast("Workload", record.subject))
         generation = agent.metadata.generation
         return AgentObservation(
             agent=agent,
@@ -118,10 +148,13 @@ def agent_observer(
 
 
 def _upgrades(
-    store: Store, key: Key, approvals_checked: Callable[[Key], bool | None]
+    store: Store,
+    key: Key,
+    find_upgrade: FindUpgrade,
+    approvals_checked: Callable[[Key], bool | None],
 ) -> Mapping[str, SeenUpgrade]:
     def find(name: str) -> AgentUpgrade | None:
-        return store.upgrade(Key(key.namespace, name))
+        return find_upgrade(Key(key.namespace, name))
 
     found = {}
     for name, record in store.upgrades(key).items():
@@ -149,7 +182,7 @@ def _pods(store: Store, mounts: MountFailures, key: Key) -> Mapping[str, PodView
 
 
 def _dependency(store: Store, dependent: Key, name: str) -> Dependency:
-    agent = store.agent(Key(dependent.namespace, name))
+    agent = store.workload(Key(dependent.namespace, name))
     if agent is None:
         return Dependency(name, exists=False, available=False)
     return Dependency(
@@ -157,7 +190,7 @@ def _dependency(store: Store, dependent: Key, name: str) -> Dependency:
     )
 
 
-def _available(agent: Agent) -> bool:
+def _available(agent: Workload) -> bool:
     return any(
         condition.type == "Available" and condition.status == "True"
         for condition in agent.status.conditions
@@ -169,8 +202,8 @@ def _needs(store: Store, dependent: Key, name: str) -> frozenset[str]:
     found: set[str] = set()
     unseen = [name]
     while unseen:
-        agent = store.agent(Key(dependent.namespace, unseen.pop()))
-        for needed in agent.spec.depends_on if agent else ():
+        agent = store.workload(Key(dependent.namespace, unseen.pop()))
+        for needed in agent.spec.depends_on if isinstance(agent, Agent) else ():
             if needed not in found:
                 found.add(needed)
                 unseen.append(needed)

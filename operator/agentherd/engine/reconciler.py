@@ -101,8 +101,9 @@ class Reconciler(Generic[O]):
         metrics: Metrics,
         clock: Callable[[], datetime],
         sources: Sources | None = None,
+        queue: WorkQueue[Key] | None = None,
     ) -> None:
-        self.queue: WorkQueue[Key] = WorkQueue()
+        self.queue: WorkQueue[Key] = WorkQueue() if queue is None else queue
         self._kind = kind
         self._observe = observe
         self._decide = decide

@@ -1,4 +1,4 @@
-"""The routes of the cluster, and which Agents they concern.
+"""The routes of the cluster, and which workloads of one kind they concern.
 
 A route is nobody's child: one Agent may own it, several may be served through one that a person
 wrote, and one that an Agent has left in the middle of a canary still has to be put right. So a
@@ -21,13 +21,14 @@ from agentherd.engine.tombstones import Tombstones
 
 
 class Routes:
-    """The views of all HTTPRoutes and GRPCRoutes; calls `wake(agent)` for each one concerned.
+    """The views of all HTTPRoutes and GRPCRoutes; calls `wake(key)` for each workload concerned.
 
     `wanted` is set from the first Agent on that has something to do with a route: until then
     nobody asks the API server for kinds it need not have.
     """
 
-    def __init__(self, wake: Callable[[Key], None]) -> None:
+    def __init__(self, kind: Kind, wake: Callable[[Key], None]) -> None:
+        self._kind = kind.name
         self._wake = wake
         self._views: dict[Place, RouteView] = {}
         self._tombstones = Tombstones()
@@ -101,10 +102,10 @@ class Routes:
 
     def _mark(self, place: Place, before: RouteView | None, after: RouteView | None) -> None:
         for view, act in ((before, set.discard), (after, set.add)):
-            for name in view.agents if view else ():
+            for name in view.concerned(self._kind) if view else ():
                 act(self._marked[Key(place[1].namespace, name)], place)
 
     def _tell(self, place: Place, view: RouteView) -> None:
-        marked = {Key(place[1].namespace, name) for name in view.agents}
+        marked = {Key(place[1].namespace, name) for name in view.concerned(self._kind)}
         for agent in marked | self._users.get(place, set()):
             self._wake(agent)

@@ -7,24 +7,25 @@ anybody, unless it also holds what somebody else wrote meanwhile, of which the w
 nothing more. Versions decide which of two views is newer (they are comparable since Kubernetes
 1.35), and the version of a deletion is kept for a while, so a late answer raises no ghost.
 
-All that is woken are keys of Agents: an Agent is decided upon together with everything that
-belongs to it, its upgrades and routes included.
+A store knows one kind of workload, Agents or ModelDeployments, and what belongs to those
+(`agentherd.engine.fleets` sorts that out). All that is woken are keys of workloads: one is decided
+upon together with everything that belongs to it, its upgrades and routes included.
 
-`jobs_wanted` is set from the first Agent or upgrade on that Jobs may be made for: until then nobody
-watches any.
+`jobs_wanted` is set from the first workload or upgrade on that Jobs may be made for: until then
+nobody watches any.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import ValidationError
 
-from agentherd.api import Agent, AgentUpgrade
+from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind
 from agentherd.domain.judging.testers import tries
 from agentherd.domain.kinds import (
     AGENT,
@@ -32,6 +33,7 @@ from agentherd.domain.kinds import (
     CONTROLLER_REVISION,
     GATEWAY_KINDS,
     JOB,
+    MODEL_DEPLOYMENT,
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
@@ -54,10 +56,12 @@ from agentherd.engine.routes import Routes
 from agentherd.engine.tombstones import Tombstones
 
 H = TypeVar("H", bound=Hashable)
+M = TypeVar("M", bound=Hashable)
 
-Subject = Agent | AgentUpgrade
+Workload = Agent | ModelDeployment
+Subject = Workload | AgentUpgrade
 
-SUBJECT_KINDS: Final = (AGENT, AGENT_UPGRADE)
+SUBJECT_KINDS: Final = (AGENT, AGENT_UPGRADE, MODEL_DEPLOYMENT)
 """The kinds that people write and kopf watches."""
 
 _VIEWS: Final[Mapping[Kind, type[Child]]] = {
@@ -71,6 +75,7 @@ _VIEWS: Final[Mapping[Kind, type[Child]]] = {
 _LEAST: Final[Mapping[Kind, tuple[type[Subject], Mapping[str, Any]]]] = {
     AGENT: (Agent, {"template": {"spec": {"containers": []}}}),
     AGENT_UPGRADE: (AgentUpgrade, {"targetRef": {"name": ""}}),
+    MODEL_DEPLOYMENT: (ModelDeployment, {"versions": [{"name": "none"}], "activeVersion": "none"}),
 }
 """The model of each subject, and a spec that takes the place of one that cannot be read."""
 
@@ -98,12 +103,19 @@ def read_subject(kind: Kind, raw: Mapping[str, Any]) -> tuple[Subject, str]:
         spec = dict(least)
         target = raw.get("spec", {}).get("targetRef")
         if kind is AGENT_UPGRADE and isinstance(target, Mapping):
-            spec["targetRef"] = {"name": str(target.get("name", ""))}
+            spec["targetRef"] = {"kind": target_kind(raw), "name": str(target.get("name", ""))}
         known = {"metadata": raw["metadata"], "spec": spec}
         if all(found["loc"][0] != "status" for found in errors):
             known["status"] = raw.get("status", {})
         where = ".".join(str(part) for part in errors[0]["loc"])
         return model.model_validate(known), f"{where}: {errors[0]['msg']}"
+
+
+def target_kind(raw: Mapping[str, Any]) -> TargetKind:
+    """The kind of what an AgentUpgrade changes; one that is not understood counts as an Agent."""
+    target = raw.get("spec", {}).get("targetRef")
+    found = target.get("kind") if isinstance(target, Mapping) else None
+    return TargetKind.MODEL_DEPLOYMENT if found == MODEL_DEPLOYMENT.name else TargetKind.AGENT
 
 
 def _compared(known: Child, child: Child) -> Child:
@@ -119,25 +131,37 @@ def _asked_anew(before: Subject, after: Subject) -> bool:
     return (was.uid, was.generation, was.annotations) != (now.uid, now.generation, now.annotations)
 
 
-def _agent_of(key: Key, subject: Subject) -> Key:
-    """The Agent that a subject is about."""
+def _workload_of(key: Key, subject: Subject) -> Key:
+    """The workload that a subject is about."""
     if isinstance(subject, AgentUpgrade):
         return Key(key.namespace, subject.spec.target_ref.name)
     return key
 
 
-class Store:
-    """The views of all objects; calls `wake(key)` with the key of each Agent concerned."""
+def _needed(kind: Kind, key: Key, subject: Subject | None) -> Iterator[tuple[Kind, Key]]:
+    """The subjects that one depends on, whose changes it has to be told."""
+    if subject is None or isinstance(subject, ModelDeployment):
+        return
+    for name in subject.spec.depends_on:
+        yield kind, Key(key.namespace, name)
 
-    def __init__(self, wake: Callable[[Key], None]) -> None:
+
+class Store:
+    """The views of the workloads of one kind and of all that belongs to them.
+
+    Calls `wake(key)` with the key of each workload concerned.
+    """
+
+    def __init__(self, kind: Kind, wake: Callable[[Key], None]) -> None:
+        self.kind = kind
         self._wake = wake
-        self._subjects: dict[Kind, dict[Key, Record]] = {kind: {} for kind in SUBJECT_KINDS}
+        self._subjects: dict[Kind, dict[Key, Record]] = {kind: {}, AGENT_UPGRADE: {}}
         self._upgrades: dict[Key, set[Key]] = defaultdict(set)
         self._children: dict[Kind, dict[Key, Child]] = defaultdict(dict)
         self._families: dict[Key, dict[Kind, dict[str, Child]]] = {}
-        self._dependents: dict[tuple[Kind, Key], set[Key]] = defaultdict(set)
+        self._dependents: dict[tuple[Kind, Key], set[tuple[Kind, Key]]] = defaultdict(set)
         self._tombstones = Tombstones()
-        self.routes = Routes(wake)
+        self.routes = Routes(kind, wake)
         self.gateways = Gateways(wake)
         self.jobs_wanted = asyncio.Event()
 
@@ -145,26 +169,30 @@ class Store:
 
     def subjects(self, kind: Kind) -> Mapping[Key, Record]:
         """All objects of a kind that people write, by key."""
-        return self._subjects[kind]
+        return self._subjects.get(kind, {})
 
-    def agent(self, key: Key) -> Agent | None:
-        """The Agent as it was last seen, or None."""
-        record = self._subjects[AGENT].get(key)
-        return cast("Agent", record.subject) if record else None
+    def workload(self, key: Key) -> Workload | None:
+        """The Agent, or whatever else this store is about, as it was last seen, or None."""
+        record = self._subjects[self.kind].get(key)
+        return cast("Workload", record.subject) if record else None
 
-    def upgrades(self, agent: Key) -> Mapping[str, Record]:
-        """The AgentUpgrades of an Agent, by name."""
+    def upgrades(self, workload: Key) -> Mapping[str, Record]:
+        """The AgentUpgrades of a workload, by name."""
         records = self._subjects[AGENT_UPGRADE]
-        return {key.name: records[key] for key in self._upgrades.get(agent, ())}
+        return {key.name: records[key] for key in self._upgrades.get(workload, ())}
 
     def upgrade(self, key: Key) -> AgentUpgrade | None:
-        """An AgentUpgrade as it was last seen, whatever its Agent, or None."""
+        """An AgentUpgrade as it was last seen, whatever it changes, or None."""
         record = self._subjects[AGENT_UPGRADE].get(key)
         return cast("AgentUpgrade", record.subject) if record else None
 
-    def children(self, agent: Key, kind: Kind) -> Mapping[str, Child]:
-        """The children of one kind that carry the Agent's label, by name."""
-        return self._families.get(agent, {}).get(kind, {})
+    def children(self, workload: Key, kind: Kind) -> Mapping[str, Child]:
+        """The children of one kind that carry the workload's label, by name."""
+        return self._families.get(workload, {}).get(kind, {})
+
+    def holds(self, kind: Kind, key: Key) -> bool:
+        """Whether a subject or a child is known."""
+        return key in self._subjects.get(kind, ()) or key in self._children.get(kind, ())
 
     def count(self, kind: Kind) -> int:
         """How many objects of a kind are known."""
@@ -176,39 +204,49 @@ class Store:
 
     # Subjects
 
-    def put_subject(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> None:
-        """Take in a subject as the API server gives it; `own` when it is the answer to a write."""
+    def put_subject(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> bool:
+        """Take in a subject as the API server gives it; `own` when it is the answer to a write.
+
+        Returns whether it is newer than what was known.
+        """
         metadata = raw["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
         version = int(metadata["resourceVersion"])
         known = self._subjects[kind].get(key)
         if self._outdated(kind, key, version, known):
-            return
+            return False
         subject, unreadable = read_subject(kind, raw)
         self._subjects[kind][key] = Record(
             subject=subject, version=version, writer=last_writer(raw), unreadable=unreadable
         )
         self._link(kind, key, known.subject if known else None, subject)
         if not own or known is None or _asked_anew(known.subject, subject):
-            self._wake(_agent_of(key, subject))
-        self._wake_dependents(kind, key)
+            self._wake(_workload_of(key, subject))
+        self.wake_dependents(kind, key)
+        return True
 
-    def drop_subject(self, kind: Kind, key: Key, version: int) -> None:
-        """The object was deleted, as of `version`."""
+    def drop_subject(self, kind: Kind, key: Key, version: int) -> bool:
+        """The object was deleted, as of `version`; returns whether it was known until then."""
         known = self._subjects[kind].get(key)
         self._tombstones.bury(kind, key, version)
         if known is None or known.version > version:
-            return
+            return False
         del self._subjects[kind][key]
         self._link(kind, key, known.subject, None)
-        self._wake(_agent_of(key, known.subject))
-        self._wake_dependents(kind, key)
+        self._wake(_workload_of(key, known.subject))
+        self.wake_dependents(kind, key)
+        return True
+
+    def forget_subject(self, kind: Kind, key: Key) -> None:
+        """The object does not exist, although nobody has told of its end yet."""
+        if known := self._subjects[kind].get(key):
+            self.drop_subject(kind, key, known.version)
 
     def retain_subjects(
         self, kind: Kind, alive: Mapping[Key, str], version: int, namespace: str | None
     ) -> None:
         """Forget every subject that a list of version `version` does not hold (key to uid)."""
-        for key, record in tuple(self._subjects[kind].items()):
+        for key, record in tuple(self._subjects.get(kind, {}).items()):
             if namespace not in {None, key.namespace} or record.version > version:
                 continue
             if alive.get(key) != record.subject.metadata.uid:
@@ -232,7 +270,7 @@ class Store:
     def wake_owner(self, kind: Kind, key: Key) -> None:
         """Something about a child has changed that is not in the child itself."""
         if child := self._children[kind].get(key):
-            self._wake(Key(child.namespace, child.agent))
+            self._wake(Key(child.namespace, child.workload))
 
     def drop(self, kind: Kind, key: Key, version: int) -> None:
         """A child was deleted, or does not carry our label any more, as of `version`."""
@@ -246,7 +284,7 @@ class Store:
     def replace(
         self, kind: Kind, raws: Iterable[Mapping[str, Any]], version: int, namespace: str | None
     ) -> None:
-        """Take in a whole list; what it does not hold any more is gone, and its Agent is told."""
+        """Take in a whole list; what it does not hold any more is gone, and those are told."""
         listed = {Key(c.namespace, c.name): c for c in (_view(kind, raw) for raw in raws)}
         for key in [k for k in self._children[kind] if namespace in {None, k.namespace}]:
             if key not in listed:
@@ -265,9 +303,9 @@ class Store:
         if not own and known is not None and known.uid == child.uid:
             child = _compared(known, child)
         self._children[kind][key] = child
-        if known is not None and known.agent != child.agent:
+        if known is not None and known.workload != child.workload:
             self._leave(kind, known)
-        family = Key(child.namespace, child.agent)
+        family = Key(child.namespace, child.workload)
         self._families.setdefault(family, {}).setdefault(kind, {})[child.name] = child
         if own:
             news = known is not None and known.reported != child.reported
@@ -277,7 +315,7 @@ class Store:
             self._wake(family)
 
     def _leave(self, kind: Kind, child: Child) -> None:
-        family = Key(child.namespace, child.agent)
+        family = Key(child.namespace, child.workload)
         kinds = self._families.get(family, {})
         members = kinds.get(kind, {})
         members.pop(child.name, None)
@@ -296,41 +334,42 @@ class Store:
 
     def _link(self, kind: Kind, key: Key, before: Subject | None, after: Subject | None) -> None:
         if kind is AGENT_UPGRADE and before is not None:
-            _discard(self._upgrades, _agent_of(key, before), key)
+            _discard(self._upgrades, _workload_of(key, before), key)
         if kind is AGENT_UPGRADE and after is not None:
-            self._upgrades[_agent_of(key, after)].add(key)
-        for name in before.spec.depends_on if before else ():
-            _discard(self._dependents, (kind, Key(key.namespace, name)), key)
-        for name in after.spec.depends_on if after else ():
-            self._dependents[kind, Key(key.namespace, name)].add(key)
-        if kind is AGENT:
-            traffic = cast("Agent", after).spec.traffic if after else None
+            self._upgrades[_workload_of(key, after)].add(key)
+        for needed in _needed(kind, key, before):
+            _discard(self._dependents, needed, (kind, key))
+        for needed in _needed(kind, key, after):
+            self._dependents[needed].add((kind, key))
+        if kind is self.kind:
+            traffic = cast("Workload", after).spec.traffic if after else None
             self.routes.use(key, traffic)
         if after is not None and tries(after):
             self.jobs_wanted.set()
         if after is not None and mirrors(after):
-            self.gateways.use(_agent_of(key, after))
-        elif kind is AGENT and after is None:
+            self.gateways.use(_workload_of(key, after))
+        elif kind is self.kind and after is None:
             self.gateways.forget(key)
 
     def _wake_tried(self) -> None:
         """It is known now which Jobs there are: those that have none wait for that."""
-        for kind in SUBJECT_KINDS:
-            for key, record in self._subjects[kind].items():
+        for records in self._subjects.values():
+            for key, record in records.items():
                 if tries(record.subject):
-                    self._wake(_agent_of(key, record.subject))
+                    self._wake(_workload_of(key, record.subject))
 
-    def _wake_dependents(self, kind: Kind, key: Key) -> None:
-        for dependent in self._dependents.get((kind, key), ()):
-            if record := self._subjects[kind].get(dependent):
-                self._wake(_agent_of(dependent, record.subject))
+    def wake_dependents(self, kind: Kind, key: Key) -> None:
+        """A subject, of this store or another one, has changed: tell those that depend on it."""
+        for of, dependent in self._dependents.get((kind, key), ()):
+            if record := self._subjects[of].get(dependent):
+                self._wake(_workload_of(dependent, record.subject))
 
 
 def _view(kind: Kind, raw: Mapping[str, Any]) -> Child:
     return _VIEWS.get(kind, Child).of(raw)
 
 
-def _discard(index: dict[H, set[Key]], at: H, member: Key) -> None:
+def _discard(index: dict[H, set[M]], at: H, member: M) -> None:
     members = index.get(at)
     if members is None:
         return

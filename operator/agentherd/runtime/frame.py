@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -20,7 +20,8 @@ import kopf
 from agentherd.cluster import Cluster
 from agentherd.domain.errors import AgentherdError
 from agentherd.domain.kinds import GROUP, VERSION, Key, Kind
-from agentherd.engine.store import SUBJECT_KINDS, Store
+from agentherd.engine.fleets import Fleets
+from agentherd.engine.store import SUBJECT_KINDS
 from agentherd.runtime.connection import connect
 
 log = logging.getLogger(__name__)
@@ -60,15 +61,22 @@ class _NoHistory(kopf.DiffBaseStorage):
 
 
 class Sweeper:
-    """Forgets what was deleted while nobody watched."""
+    """Forgets what was deleted while nobody watched, of all `kinds` that kopf watches."""
 
-    def __init__(self, *, cluster: Cluster, store: Store, namespaces: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        fleets: Fleets,
+        namespaces: tuple[str, ...],
+        kinds: Collection[Kind] = SUBJECT_KINDS,
+    ) -> None:
         self._cluster = cluster
-        self._store = store
+        self._fleets = fleets
         self._scopes: tuple[str | None, ...] = namespaces or (None,)
         self._listed: set[Kind] = set()
         self._news = asyncio.Event()
-        self._unswept = set(SUBJECT_KINDS)
+        self._unswept = set(kinds)
         self.swept = asyncio.Event()
 
     def trace(self) -> aiohttp.TraceConfig:
@@ -126,14 +134,17 @@ class Sweeper:
             for item in page.items:
                 metadata = item["metadata"]
                 alive[Key(metadata["namespace"], metadata["name"])] = metadata["uid"]
-        self._store.retain_subjects(kind, alive, version, namespace)
-        return alive.keys() <= self._store.subjects(kind).keys()
+        self._fleets.retain_subjects(kind, alive, version, namespace)
+        return alive.keys() <= self._fleets.known(kind)
 
 
 def handlers(
-    store: Store, sweeper: Sweeper, chosen: kopf.OperatorSettings
+    fleets: Fleets,
+    sweeper: Sweeper,
+    chosen: kopf.OperatorSettings,
+    kinds: Collection[Kind] = SUBJECT_KINDS,
 ) -> kopf.OperatorRegistry:
-    """All that kopf is to call."""
+    """All that kopf is to call, for the `kinds` that the API server has."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -142,20 +153,20 @@ def handlers(
         session = connection.session(traces=[sweeper.trace()])
         return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 
-    for kind in SUBJECT_KINDS:
-        kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(_teller(store, kind))
+    for kind in kinds:
+        kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(_teller(fleets, kind))
     return registry
 
 
-def _teller(store: Store, kind: Kind) -> Callable[..., Coroutine[None, None, None]]:
+def _teller(fleets: Fleets, kind: Kind) -> Callable[..., Coroutine[None, None, None]]:
     async def tell(event: kopf.RawEvent, **_: Any) -> None:
         raw = event["object"]
         if event["type"] == "DELETED":
             metadata = raw["metadata"]
             key = Key(metadata["namespace"], metadata["name"])
-            store.drop_subject(kind, key, int(metadata["resourceVersion"]))
+            fleets.drop_subject(kind, key, int(metadata["resourceVersion"]))
         else:
-            store.put_subject(kind, raw)
+            fleets.put_subject(kind, raw)
 
     tell.__name__ = kind.plural
     return tell

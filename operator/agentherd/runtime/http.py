@@ -17,9 +17,10 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agentherd.domain.kinds import AGENT, CHILD_KINDS, JOB, ROUTE_KINDS
+from agentherd.engine.fleets import Fleets
 from agentherd.engine.leadership import DURATION, Elector
 from agentherd.engine.metrics import Metrics
-from agentherd.engine.store import SUBJECT_KINDS, Store
+from agentherd.engine.store import SUBJECT_KINDS
 
 STUCK_AFTER: Final = 60.0
 """Seconds without a turn of the leadership loop after which the process counts as stuck."""
@@ -30,7 +31,7 @@ class Health:
     """What the endpoints tell; `synced` is None while another process leads."""
 
     elector: Elector
-    store: Store | None = None
+    fleets: Fleets | None = None
     synced: bool | None = None
 
     def alive(self) -> str | None:
@@ -89,11 +90,11 @@ async def serve(
 def _measure(health: Health, metrics: Metrics) -> None:
     metrics.leader.set(0 if health.synced is None else 1)
     metrics.agents.clear()
-    if health.store is None:
+    if health.fleets is None:
         return
     for kind in (*SUBJECT_KINDS, *CHILD_KINDS, JOB, *ROUTE_KINDS):
-        metrics.objects.labels(kind=kind.name).set(health.store.count(kind))
-    for record in health.store.subjects(AGENT).values():
+        metrics.objects.labels(kind=kind.name).set(health.fleets.count(kind))
+    for _, record in health.fleets.subjects(AGENT):
         phase = record.subject.status.phase
         metrics.agents.labels(phase=phase.value if phase else "Unknown").inc()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
@@ -17,32 +17,23 @@ import kopf
 
 from agentherd.cluster import ApiServer, Cluster
 from agentherd.domain.decide import decide
-from agentherd.domain.kinds import (
-    AGENT,
-    CHILD_KINDS,
-    GATEWAY_KINDS,
-    JOB,
-    KUBELET_EVENT,
-    POD,
-    ROUTE_KINDS,
-)
+from agentherd.domain.kinds import AGENT, MODEL_DEPLOYMENT, POD, Kind
+from agentherd.domain.plan import Plan
 from agentherd.engine.applier import Applier
-from agentherd.engine.approvals import Approvals
+from agentherd.engine.fleets import Fleets
 from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
-from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
-from agentherd.engine.observe import Seen, agent_observer
-from agentherd.engine.reconciler import Reconciler
+from agentherd.engine.mounts import MountFailures
+from agentherd.engine.observe import Observer, Seen, agent_observer
+from agentherd.engine.reconciler import O, Observation, Reconciler
 from agentherd.engine.recorder import Recorder
-from agentherd.engine.reflector import Reflector
-from agentherd.engine.scraper import Scraper
-from agentherd.engine.sources.inquiries import Inquiries
-from agentherd.engine.sources.web import over_the_web
-from agentherd.engine.store import Store
 from agentherd.runtime import frame
 from agentherd.runtime.connection import connect
+from agentherd.runtime.fleet import Fleet
 from agentherd.runtime.http import Health, serve
+from agentherd.runtime.served import served, until_served
 from agentherd.runtime.settings import Settings
+from agentherd.runtime.watches import Watches
 
 log = logging.getLogger(__name__)
 
@@ -81,145 +72,100 @@ async def _lead(
     metrics: Metrics,
     stop: asyncio.Event,
 ) -> None:
-    """Lead for one term: until the Lease is lost or `stop` is set."""
-    store = Store(wake=lambda key: reconciler.queue.add(key))
-    mounts = MountFailures(wake=lambda pod: store.wake_owner(POD, pod))
-    approvals = Approvals(cluster, wake=lambda key: reconciler.queue.add(key))
-    inquiries = Inquiries(
-        wake=lambda key: reconciler.queue.add(key),
-        clock=clock,
-        connect=lambda: over_the_web(settings.sources),
-    )
-    scraper = Scraper(wake=lambda key: reconciler.queue.add(key), clock=clock)
-    routes = [
-        reflector
-        for namespace in settings.namespaces or (None,)
-        for reflector in _route_reflectors(cluster, store, metrics, namespace)
+    """Lead for one term: until the Lease is lost, a missing kind is there, or `stop` is set."""
+    kinds: list[Kind] = []
+
+    async def look() -> None:
+        kinds.extend(await served(cluster, settings.namespaces))
+
+    if not await _first(look(), elector.hold(), stop.wait()):
+        await elector.release()
+        return
+    agents, models = herd = [
+        Fleet(kind, cluster=cluster, sources=settings.sources, clock=clock)
+        for kind in (AGENT, MODEL_DEPLOYMENT)
     ]
-    jobs = [
-        Reflector(JOB, cluster=cluster, sink=store, metrics=metrics, namespace=namespace)
-        for namespace in settings.namespaces or (None,)
-    ]
-    reconciler: Reconciler[Seen] = Reconciler(
-        AGENT,
-        observe=agent_observer(
-            store,
-            mounts,
-            scraper,
-            answers=inquiries,
-            routes_known=lambda: all(r.synced.is_set() for r in routes),
-            jobs_known=lambda: all(r.synced.is_set() for r in jobs),
-            approvals_checked=approvals.checked,
-            defaults=settings.upgrades,
-        ),
-        decide=decide,
-        applier=Applier(
-            cluster=cluster,
-            store=store,
-            recorder=Recorder(cluster, identity=settings.identity, clock=clock),
-            may_write=elector.holds,
-        ),
-        measurements=scraper,
+    fleets = Fleets(fleet.store for fleet in herd)
+    mounts = MountFailures(wake=lambda pod: fleets.wake_owner(POD, pod))
+    watches = Watches(
+        cluster=cluster,
+        fleets=fleets,
+        mounts=mounts,
         metrics=metrics,
-        clock=clock,
-        sources=inquiries,
+        namespaces=settings.namespaces,
     )
-    metrics.queue_depth.set_function(lambda: len(reconciler.queue))
-    sweeper = frame.Sweeper(cluster=cluster, store=store, namespaces=settings.namespaces)
-    reflectors = [
-        reflector
-        for namespace in settings.namespaces or (None,)
-        for reflector in _reflectors(cluster, store, mounts, metrics, namespace)
-    ]
-    health.store, health.synced = store, False
+    applier = Applier(
+        cluster=cluster,
+        store=fleets,
+        recorder=Recorder(cluster, identity=settings.identity, clock=clock),
+        may_write=elector.holds,
+    )
+
+    def reconciler(
+        fleet: Fleet, observer: Observer[O], rules: Callable[[O, datetime], Plan]
+    ) -> Reconciler[O]:
+        observe = observer(
+            fleet.store,
+            mounts,
+            fleet.scraper,
+            answers=fleet.inquiries,
+            routes_known=watches.routes_known,
+            jobs_known=watches.jobs_known,
+            approvals_checked=fleet.approvals.checked,
+            find_upgrade=fleets.upgrade,
+            defaults=settings.upgrades,
+        )
+        return fleet.reconciler(observe, rules, applier=applier, metrics=metrics)
+
+    observer: Observer[Seen] = agent_observer
+    reconcilers = (
+        reconciler(agents, observer, decide),
+        reconciler(models, _unobserved, _undecided),
+    )
+    metrics.queue_depth.set_function(lambda: sum(len(fleet.queue) for fleet in herd))
+    sweeper = frame.Sweeper(
+        cluster=cluster, fleets=fleets, namespaces=settings.namespaces, kinds=kinds
+    )
+    health.fleets, health.synced = fleets, False
 
     async def work() -> None:
         async with asyncio.TaskGroup() as group:
-            for reflector in reflectors:
-                group.create_task(reflector.run(), name=f"watch {reflector.kind.plural}")
-            for reflector in routes:
-                group.create_task(_when(store.routes.wanted, reflector), name="watch routes")
-            for reflector in _gateway_reflectors(cluster, store, metrics):
-                group.create_task(_when(store.gateways.wanted, reflector), name="watch gateways")
-            for reflector in jobs:
-                group.create_task(_when(store.jobs_wanted, reflector), name="watch jobs")
+            watches.start(group)
             group.create_task(sweeper.run(), name="sweeper")
-            group.create_task(inquiries.run(), name="inquiries")
-            group.create_task(scraper.run(), name="scraper")
-            group.create_task(approvals.run(), name="approvals")
-            for reflector in reflectors:
-                await reflector.synced.wait()
+            for fleet in herd:
+                fleet.start(group)
+            await watches.synced()
             await sweeper.swept.wait()
-            group.create_task(reconciler.run(workers=settings.workers), name="workers")
+            for each in reconcilers:
+                group.create_task(each.run(workers=settings.workers), name="workers")
             health.synced = True
-            log.info("all objects are known, %d Agents", store.count(AGENT))
+            found = (f"{fleets.count(kind)} {kind.plural}" for kind in kinds)
+            log.info("all objects are known: %s", ", ".join(found))
 
-    async with _kopf(settings, store, sweeper, stop):
+    async with _kopf(settings, fleets, sweeper, kinds, stop):
         try:
-            await _first(work(), elector.hold(), stop.wait())
+            appears = until_served(cluster, settings.namespaces, kinds)
+            await _first(work(), elector.hold(), stop.wait(), appears)
         finally:
-            health.store, health.synced = None, None
+            health.fleets, health.synced = None, None
             await elector.release()
 
 
-def _reflectors(
-    cluster: Cluster,
-    store: Store,
-    mounts: MountFailures,
-    metrics: Metrics,
-    namespace: str | None,
-) -> Iterator[Reflector]:
-    """The watches of everything but the Agents, which kopf watches."""
-    for kind in CHILD_KINDS:
-        yield Reflector(kind, cluster=cluster, sink=store, metrics=metrics, namespace=namespace)
-    yield Reflector(
-        KUBELET_EVENT,
-        cluster=cluster,
-        sink=mounts,
-        metrics=metrics,
-        namespace=namespace,
-        selector="",
-        fields=MOUNT_EVENTS,
-    )
+def _unobserved(*_: object, **__: object) -> Callable[..., None]:
+    return lambda *_: None
 
 
-def _route_reflectors(
-    cluster: Cluster, store: Store, metrics: Metrics, namespace: str | None
-) -> Iterator[Reflector]:
-    """The watches of routes, of which people write some: no label tells ours from theirs."""
-    for kind in ROUTE_KINDS:
-        yield Reflector(
-            kind,
-            cluster=cluster,
-            sink=store.routes,
-            metrics=metrics,
-            namespace=namespace,
-            selector="",
-            optional=True,
-        )
-
-
-def _gateway_reflectors(cluster: Cluster, store: Store, metrics: Metrics) -> Iterator[Reflector]:
-    """The watches of Gateways, which are anywhere, and of their classes, which are nowhere."""
-    for kind in GATEWAY_KINDS:
-        yield Reflector(
-            kind,
-            cluster=cluster,
-            sink=store.gateways,
-            metrics=metrics,
-            selector="",
-            refused=store.gateways.refuse,
-        )
-
-
-async def _when(wanted: asyncio.Event, reflector: Reflector) -> None:
-    await wanted.wait()
-    await reflector.run()
+def _undecided(_seen: Observation, _now: datetime) -> Plan:
+    return Plan()
 
 
 @asynccontextmanager
 async def _kopf(
-    settings: Settings, store: Store, sweeper: frame.Sweeper, stop: asyncio.Event
+    settings: Settings,
+    fleets: Fleets,
+    sweeper: frame.Sweeper,
+    kinds: Collection[Kind],
+    stop: asyncio.Event,
 ) -> AsyncIterator[None]:
     """Run kopf while the context lasts. An end of kopf that nobody asked for ends the term."""
     ended = asyncio.Event()
@@ -227,7 +173,7 @@ async def _kopf(
     kopf_settings = frame.settings()
     task = asyncio.create_task(
         kopf.operator(
-            registry=frame.handlers(store, sweeper, kopf_settings),
+            registry=frame.handlers(fleets, sweeper, kopf_settings, kinds),
             settings=kopf_settings,
             # kopf would ask for the name of the user, which a container need not have.
             identity=settings.identity,  # type: ignore[arg-type]  # its type is not exported

@@ -158,6 +158,7 @@ def test_an_upgrade_stores_only_these_defaults(upgrade_schema: dict[str, Any]) -
         ".spec.priority": 5,
         ".spec.attempt": 1,
         ".spec.strategy.type": "Canary",
+        ".spec.targetRef.kind": "Agent",
         ".status.strategy.automation": "Auto",
     } | analysis_defaults(".spec.analysis") | analysis_defaults(".status.strategy.analysis")
 

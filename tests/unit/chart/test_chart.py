@@ -17,7 +17,11 @@ import yaml
 REPOSITORY = Path(__file__).parents[3]
 CHART = REPOSITORY / "helm/agentherd"
 INSTALL = REPOSITORY / "manifests/install.yaml"
-DEFINITIONS = ("agents.agentherd.dev", "agentupgrades.agentherd.dev")
+DEFINITIONS = (
+    "agents.agentherd.dev",
+    "agentupgrades.agentherd.dev",
+    "modeldeployments.agentherd.dev",
+)
 
 Object = dict[str, Any]
 Objects = dict[tuple[str, str, str], Object]

@@ -9,7 +9,6 @@ import yaml
 
 from agentherd.api.resources import RESOURCES, Resource
 from agentherd.domain.kinds import (
-    AGENT,
     AGENT_UPGRADE,
     CHILD_KINDS,
     CONTROLLER_REVISION,
@@ -21,6 +20,7 @@ from agentherd.domain.kinds import (
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
+    WORKLOADS,
     Kind,
 )
 
@@ -83,12 +83,18 @@ def test_an_upgrade_is_made_followed_and_removed_and_never_changed() -> None:
     assert granted(AGENT_UPGRADE) == {"create", "delete", "list", "watch"}
 
 
-def test_an_agent_is_written_and_never_made_or_removed() -> None:
-    """A promoted change goes into the Agent; whether there is one is up to people."""
-    assert granted(AGENT) == {"get", "list", "patch", "watch"}
+@pytest.mark.parametrize("kind", WORKLOADS.values(), ids=lambda kind: kind.plural)
+def test_a_workload_is_written_and_never_made_or_removed(kind: Kind) -> None:
+    """A promoted change goes into it; whether there is one is up to people."""
+    assert granted(kind) == {"get", "list", "patch", "watch"}
 
 
-@pytest.mark.parametrize("kind", [AGENT, AGENT_UPGRADE], ids=lambda kind: kind.plural)
+def test_of_the_status_of_a_pod_only_a_condition_is_written() -> None:
+    """Whether it is warm; the rest is the kubelet's to say."""
+    assert GRANTED["", "pods/status"] == {"patch"}
+
+
+@pytest.mark.parametrize("kind", [*WORKLOADS.values(), AGENT_UPGRADE], ids=lambda kind: kind.plural)
 def test_a_status_is_only_patched(kind: Kind) -> None:
     """It is read with its object."""
     assert GRANTED[GROUP, f"{kind.plural}/status"] == {"patch"}
@@ -97,7 +103,7 @@ def test_a_status_is_only_patched(kind: Kind) -> None:
 def test_no_other_kind_is_granted() -> None:
     """A permission that nothing uses is only of use to somebody else."""
     kinds = {*CHILD_KINDS, *ROUTE_KINDS, *GATEWAY_KINDS}
-    kinds |= {AGENT, AGENT_UPGRADE, EVENT, JOB, KUBELET_EVENT}
+    kinds |= {*WORKLOADS.values(), AGENT_UPGRADE, EVENT, JOB, KUBELET_EVENT}
 
     objects = {resource for resource in GRANTED if "/" not in resource[1]}
 

@@ -22,7 +22,7 @@ SHARED = companion_name("greeter")
 
 
 def child(name: str = SHARED, **fields: Any) -> Child:
-    known = {"namespace": "default", "uid": "u", "version": 1, "agent": "greeter", "applied": ""}
+    known = {"namespace": "default", "uid": "u", "version": 1, "workload": "greeter", "applied": ""}
     state = {"owner": "uid-of-greeter", "touched": False, "deleting": False}
     return Child(**{**known, **state, "name": name, **fields})
 

@@ -223,7 +223,7 @@ def test_a_route_of_a_person_belongs_to_no_agent() -> None:
     view = RouteView.of(raw())
 
     assert (view.namespace, view.name, view.uid, view.version) == ("default", "shop", "u1", 42)
-    assert (view.agent, view.owner, view.applied, view.agents) == ("", None, "", ())
+    assert (view.workload, view.owner, view.applied, view.concerned("Agent")) == ("", None, "", ())
     assert refers(view.rules, "greeter", namespace=view.namespace)
 
 
@@ -232,8 +232,8 @@ def test_a_route_tells_which_agents_have_to_do_with_it() -> None:
     own = RouteView.of(raw(labels={"agentherd.dev/agent": "greeter"}))
     shared = RouteView.of(raw(canary="writer, greeter"))
 
-    assert own.agents == ("greeter",)
-    assert shared.agents == ("greeter", "writer")
+    assert own.concerned("Agent") == ("greeter",)
+    assert shared.concerned("Agent") == ("greeter", "writer")
     assert shared.annotations == {"agentherd.dev/canary": "writer, greeter"}
 
 

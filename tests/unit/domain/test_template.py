@@ -28,7 +28,7 @@ def template(*containers: dict[str, Any], **pod: Any) -> dict[str, Any]:
 
 def pods_of(**spec: Any) -> dict[str, Any]:
     made = agent(**spec)
-    return pod_template(made.metadata.name, revision_of(made.spec))
+    return pod_template(made, revision_of(made.spec))
 
 
 def first_container(**spec: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def test_config_comes_from_the_map_that_its_update_asks_for(update: str, name: s
     made = agent(config={"a": "1"}, configUpdate=update)
     revision = revision_of(made.spec)
 
-    volume = pod_template(made.metadata.name, revision)["spec"]["volumes"][0]
+    volume = pod_template(made, revision)["spec"]["volumes"][0]
 
     assert volume["configMap"]["name"] == name.format(revision=revision.hash)
 
@@ -220,7 +220,7 @@ def test_the_template_of_a_person_is_never_changed() -> None:
     )
     before = deepcopy(made.spec.template)
 
-    pod_template(made.metadata.name, revision_of(made.spec))
+    pod_template(made, revision_of(made.spec))
 
     assert made.spec.template == before
 

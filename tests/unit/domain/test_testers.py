@@ -65,7 +65,7 @@ def job(name: str = NAME, **fields: Any) -> JobView:
         "name": name,
         "uid": f"uid-of-{name}",
         "version": 1,
-        "agent": "greeter",
+        "workload": "greeter",
         "owner": "uid-of-greeter",
         "applied": "",
         "touched": False,

@@ -28,7 +28,7 @@ from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
 from agentherd.domain.routing.gateways import MIRROR, SeenGateways
 from agentherd.domain.routing.routes import RouteView
-from agentherd.domain.routing.traffic import Split, canaries_in, obstacle, place_of, traffic_intents
+from agentherd.domain.routing.traffic import Split, obstacle, place_of, traffic_intents
 from agentherd.domain.views import Child
 
 OWN = {"parentRefs": [{"name": "public"}]}
@@ -51,7 +51,7 @@ def split(**fields: Any) -> Split:
 
 
 def child(name: str, **fields: Any) -> Child:
-    known = {"namespace": "default", "uid": f"uid-of-{name}", "version": 1, "agent": "greeter"}
+    known = {"namespace": "default", "uid": f"uid-of-{name}", "version": 1, "workload": "greeter"}
     state = {"owner": "uid-of-greeter", "touched": False, "deleting": False, "applied": ""}
     return Child(**{**known, **state, "name": name, **fields})
 
@@ -573,7 +573,7 @@ def test_where_the_route_of_an_agent_is(traffic: dict[str, Any], kind: Kind, nam
 )
 def test_marks_are_read_however_they_were_written(marks: str, names: tuple[str, ...]) -> None:
     """A person may have been at them."""
-    assert canaries_in(route("shop", marks=marks)) == names
+    assert route("shop", marks=marks).canaries("Agent") == names
 
 
 # Obstacles

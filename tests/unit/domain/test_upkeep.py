@@ -23,7 +23,7 @@ def child(**fields: Any) -> Child:
         "name": "greeter-x",
         "uid": "u",
         "version": 1,
-        "agent": "greeter",
+        "workload": "greeter",
         "owner": "uid-of-greeter",
         "applied": digest(MANIFEST),
         "touched": False,

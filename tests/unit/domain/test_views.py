@@ -50,7 +50,7 @@ def test_a_child_keeps_its_identity_and_whose_it_is() -> None:
     """The owner is the controller, not just any owner."""
     child = Child.of(raw())
 
-    assert (child.uid, child.version, child.agent) == ("u1", 42, "greeter")
+    assert (child.uid, child.version, child.workload) == ("u1", 42, "greeter")
     assert (child.owner, child.applied, child.deleting) == ("uid-of-greeter", "abc", False)
 
 
@@ -60,7 +60,7 @@ def test_a_bare_object_has_a_view_too() -> None:
 
     child = Child.of({"metadata": bare | {"deletionTimestamp": "2026-11-21T12:00:00Z"}})
 
-    assert (child.agent, child.owner, child.applied) == ("", None, "")
+    assert (child.workload, child.owner, child.applied) == ("", None, "")
     assert child.deleting
 
 

@@ -46,7 +46,7 @@ THE_AGENT = Identity(kind=AGENT, name="greeter", uid="uid-of-greeter")
 
 @pytest.fixture
 def store() -> Store:
-    return Store(wake=lambda _key: None)
+    return Store(AGENT, wake=lambda _key: None)
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ async def test_a_status_that_is_refused_is_not_a_matter_of_a_child(
 async def test_a_process_that_may_not_lead_writes_nothing(twin: Twin, owner: Owner) -> None:
     """One that was frozen wakes up in the middle of a plan, when another leads already."""
     recorder = Recorder(twin, identity="me", clock=lambda: NOON)
-    store = Store(wake=lambda _key: None)
+    store = Store(AGENT, wake=lambda _key: None)
     frozen = Applier(cluster=twin, store=store, recorder=recorder, may_write=lambda: False)
 
     with pytest.raises(Conflict):

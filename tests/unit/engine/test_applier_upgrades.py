@@ -42,7 +42,7 @@ OWNER = Owner(identity=THE_AGENT, seen_before=True)
 
 @pytest.fixture
 async def store(twin: Twin) -> Store:
-    known = Store(wake=lambda _key: None)
+    known = Store(AGENT, wake=lambda _key: None)
     known.put_subject(AGENT, twin.put(AGENT, raw_agent()))
     return known
 
@@ -203,6 +203,6 @@ async def test_a_spec_into_which_a_success_is_written_is_known_at_once(
 
     await applier.carry_out(GREETER, OWNER, Plan((promote,)))
 
-    known = store.agent(GREETER)
+    known = store.workload(GREETER)
     assert known is not None
     assert known.spec.version == "2.0.0"

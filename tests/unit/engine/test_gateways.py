@@ -103,7 +103,7 @@ async def test_a_refusal_is_an_answer(gateways: Gateways) -> None:
 @pytest.mark.parametrize("asked_by", ["nobody", "an agent", "an upgrade"])
 async def test_nobody_reads_gateways_before_somebody_has_to_know(asked_by: str) -> None:
     """The cluster need not have any."""
-    store = Store(wake=lambda _: None)
+    store = Store(AGENT, wake=lambda _: None)
 
     store.put_subject(
         AGENT, raw_agent(**({"upgradePolicy": MIRRORED} if asked_by == "an agent" else {}))

@@ -20,7 +20,7 @@ GREETER = Key("default", "greeter")
 
 @pytest.fixture
 def store() -> Store:
-    return Store(wake=lambda _key: None)
+    return Store(AGENT, wake=lambda _key: None)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def woken() -> list[Key]:
 
 @pytest.fixture
 def store(woken: list[Key]) -> Store:
-    return Store(wake=woken.append)
+    return Store(AGENT, wake=woken.append)
 
 
 def _agent(version: int, **metadata: Any) -> dict[str, Any]:

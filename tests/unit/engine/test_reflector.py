@@ -11,7 +11,7 @@ from tests.twin import Twin
 from tests.twin.rig import shared_metrics
 
 from agentherd.domain.errors import Expired, Unreachable
-from agentherd.domain.kinds import SERVICE, Key
+from agentherd.domain.kinds import AGENT, SERVICE, Key
 from agentherd.engine.reflector import FIRST_DELAY, LAST_DELAY, Reflector
 from agentherd.engine.store import Store
 
@@ -21,7 +21,7 @@ OURS = {"app.kubernetes.io/managed-by": "agentherd", "agentherd.dev/agent": "gre
 
 @pytest.fixture
 def store() -> Store:
-    return Store(wake=lambda _key: None)
+    return Store(AGENT, wake=lambda _key: None)
 
 
 def service(name: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentherd.api import Traffic
-from agentherd.domain.kinds import CANARY_ANNOTATION, GRPC_ROUTE, HTTP_ROUTE, Key
+from agentherd.domain.kinds import AGENT, CANARY_ANNOTATION, GRPC_ROUTE, HTTP_ROUTE, Key
 from agentherd.engine import tombstones
 from agentherd.engine.routes import Routes
 
@@ -25,7 +25,7 @@ def woken() -> Woken:
 
 @pytest.fixture
 def routes(woken: Woken) -> Routes:
-    return Routes(woken.append)
+    return Routes(AGENT, woken.append)
 
 
 def route(

@@ -30,7 +30,7 @@ def woken() -> Woken:
 
 @pytest.fixture
 def store(woken: Woken) -> Store:
-    return Store(wake=woken.append)
+    return Store(AGENT, wake=woken.append)
 
 
 def known(version: int, name: str = "greeter", **options: Any) -> dict[str, Any]:

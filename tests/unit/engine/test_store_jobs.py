@@ -24,7 +24,7 @@ def woken() -> Woken:
 
 @pytest.fixture
 def store(woken: Woken) -> Store:
-    return Store(wake=woken.append)
+    return Store(AGENT, wake=woken.append)
 
 
 def job(version: int, *conditions: dict[str, Any]) -> dict[str, Any]:

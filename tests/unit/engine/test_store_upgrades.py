@@ -21,7 +21,7 @@ def woken() -> Woken:
 
 @pytest.fixture
 def store(woken: Woken) -> Store:
-    return Store(wake=woken.append)
+    return Store(AGENT, wake=woken.append)
 
 
 def known(version: int = 1, name: str = "u", **options: Any) -> dict[str, Any]:
@@ -44,11 +44,11 @@ def test_kinds_are_kept_apart(store: Store) -> None:
     store.put_subject(AGENT_UPGRADE, known(2, "greeter"))
 
     assert (store.count(AGENT), store.count(AGENT_UPGRADE)) == (1, 1)
-    assert store.agent(GREETER) is not store.upgrade(GREETER)
+    assert store.workload(GREETER) is not store.upgrade(GREETER)
 
     store.drop_subject(AGENT_UPGRADE, GREETER, 3)
 
-    assert store.agent(GREETER) is not None
+    assert store.workload(GREETER) is not None
 
 
 def test_an_upgrade_made_anew_for_another_agent_leaves_the_first(store: Store) -> None:

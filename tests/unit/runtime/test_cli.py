@@ -84,6 +84,7 @@ def test_the_crds_can_be_applied() -> None:
     assert [crd["metadata"]["name"] for crd in crds] == [
         "agents.agentherd.dev",
         "agentupgrades.agentherd.dev",
+        "modeldeployments.agentherd.dev",
     ]
 
 

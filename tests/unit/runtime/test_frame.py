@@ -15,6 +15,7 @@ from yarl import URL
 
 from agentherd.domain.errors import Unreachable
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, Key
+from agentherd.engine.fleets import Fleets
 from agentherd.engine.store import Store
 from agentherd.runtime import frame
 from agentherd.runtime.frame import Sweeper
@@ -30,7 +31,7 @@ def twin() -> Twin:
 
 @pytest.fixture
 def store() -> Store:
-    return Store(wake=lambda _key: None)
+    return Store(AGENT, wake=lambda _key: None)
 
 
 async def kopf_asks(sweeper: Sweeper, url: str) -> None:
@@ -59,7 +60,7 @@ async def test_a_deletion_that_kopf_missed_is_found_after_its_next_list(
     for name in ("a", "b", "c"):
         store.put_subject(AGENT, twin.put(AGENT, raw_agent(name)))
     twin.remove(AGENT, "b")
-    sweeper = Sweeper(cluster=twin, store=store, namespaces=())
+    sweeper = Sweeper(cluster=twin, fleets=Fleets([store]), namespaces=())
 
     async with sweeping(sweeper):
         await kopf_asks(sweeper, LIST)
@@ -69,13 +70,14 @@ async def test_a_deletion_that_kopf_missed_is_found_after_its_next_list(
 
 async def test_all_is_swept_once_every_kind_was_compared(twin: Twin, store: Store) -> None:
     """Agents without their upgrades, or upgrades without their Agents, are half of what is."""
-    sweeper = Sweeper(cluster=twin, store=store, namespaces=())
+    sweeper = Sweeper(cluster=twin, fleets=Fleets([store]), namespaces=())
 
     async with sweeping(sweeper):
         await kopf_asks(sweeper, LIST)
         await asyncio.sleep(0.1)
         after_one = sweeper.swept.is_set()
         await kopf_asks(sweeper, f"{LISTS}/agentupgrades")
+        await kopf_asks(sweeper, f"{LISTS}/modeldeployments")
 
     assert not after_one
     assert sweeper.swept.is_set()
@@ -86,11 +88,12 @@ async def test_an_upgrade_that_kopf_has_not_told_yet_is_waited_for(
 ) -> None:
     """It tells what it has listed one by one, and nothing is decided on less."""
     raw = twin.put(AGENT_UPGRADE, raw_upgrade())
-    sweeper = Sweeper(cluster=twin, store=store, namespaces=())
+    sweeper = Sweeper(cluster=twin, fleets=Fleets([store]), namespaces=())
 
     async with sweeping(sweeper):
         await kopf_asks(sweeper, LIST)
         await kopf_asks(sweeper, f"{LISTS}/agentupgrades")
+        await kopf_asks(sweeper, f"{LISTS}/modeldeployments")
         await asyncio.sleep(0.3)
         before_it_is_told = sweeper.swept.is_set()
         store.put_subject(AGENT_UPGRADE, raw)
@@ -103,7 +106,7 @@ async def test_an_upgrade_that_kopf_has_not_told_yet_is_waited_for(
 @pytest.mark.parametrize("url", [f"{LIST}?watch=true", "http://x/api/v1/namespaces"])
 async def test_what_is_no_list_of_agents_starts_nothing(twin: Twin, store: Store, url: str) -> None:
     """Watches and other kinds cost no list of ours."""
-    sweeper = Sweeper(cluster=twin, store=store, namespaces=())
+    sweeper = Sweeper(cluster=twin, fleets=Fleets([store]), namespaces=())
 
     async with sweeping(sweeper):
         await kopf_asks(sweeper, url)
@@ -115,7 +118,7 @@ async def test_only_the_namespaces_that_are_served_are_compared(twin: Twin, stor
     """Of others the process may know nothing."""
     store.put_subject(AGENT, raw_agent("a"))
     store.put_subject(AGENT, raw_agent("b", metadata={"namespace": "other"}))
-    sweeper = Sweeper(cluster=twin, store=store, namespaces=("default",))
+    sweeper = Sweeper(cluster=twin, fleets=Fleets([store]), namespaces=("default",))
 
     async with sweeping(sweeper):
         await kopf_asks(sweeper, LIST)
@@ -127,7 +130,7 @@ async def test_a_server_that_is_away_is_asked_again(twin: Twin, store: Store) ->
     """The comparison is owed until it was made."""
     store.put_subject(AGENT, raw_agent("a"))
     twin.outages.append(Unreachable("no answer"))
-    sweeper = Sweeper(cluster=twin, store=store, namespaces=())
+    sweeper = Sweeper(cluster=twin, fleets=Fleets([store]), namespaces=())
 
     async with sweeping(sweeper):
         await kopf_asks(sweeper, LIST)
@@ -138,8 +141,8 @@ async def test_a_server_that_is_away_is_asked_again(twin: Twin, store: Store) ->
 
 async def told(store: Store, kind: str | None, raw: dict[str, Any]) -> None:
     """Call the handler that is registered for the kind of the object, as kopf would."""
-    sweeper = Sweeper(cluster=Twin(), store=store, namespaces=())
-    registry = frame.handlers(store, sweeper, frame.settings())
+    sweeper = Sweeper(cluster=Twin(), fleets=Fleets([store]), namespaces=())
+    registry = frame.handlers(Fleets([store]), sweeper, frame.settings())
     plural = f"{raw['kind'].lower()}s"
     handlers = registry._watching.get_all_handlers()
     (handler,) = (one for one in handlers if getattr(one.fn, "__name__", "") == plural)

@@ -11,6 +11,7 @@ import pytest
 from tests.twin import raw_agent
 
 from agentherd.domain.kinds import AGENT
+from agentherd.engine.fleets import Fleets
 from agentherd.engine.leadership import DURATION, Elector
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.store import Store
@@ -107,9 +108,9 @@ async def test_ready_is_a_process_that_can_do_its_work(
 
 async def test_metrics_tell_what_is_known(url: str, health: Health) -> None:
     """Agents by phase, objects by kind, and who leads."""
-    health.store = Store(wake=lambda _key: None)
-    health.store.put_subject(AGENT, raw_agent("a", status={"phase": "Online"}))
-    health.store.put_subject(AGENT, raw_agent("b"))
+    health.fleets = Fleets([Store(AGENT, wake=lambda _key: None)])
+    health.fleets.put_subject(AGENT, raw_agent("a", status={"phase": "Online"}))
+    health.fleets.put_subject(AGENT, raw_agent("b"))
     health.synced = True
 
     _, text = await get(f"{url}/metrics")

@@ -20,6 +20,7 @@ from agentherd.api import (
     Analysis,
     Metric,
     MetricStatus,
+    ModelDeployment,
     TesterJob,
     Verdict,
 )
@@ -31,6 +32,7 @@ from agentherd.domain.kinds import (
     JOB,
     MANAGED_BY_LABEL,
     UPGRADE_ANNOTATION,
+    WORKLOAD_WORDS,
     job_name,
     revision_service_name,
 )
@@ -49,7 +51,7 @@ def names(seen: AgentObservation, upgrade: str, status: AgentUpgradeStatus) -> M
     agent, new = seen.agent.metadata.name, status.to_revision or ""
     return {
         "NAMESPACE": seen.agent.metadata.namespace,
-        "AGENT": agent,
+        WORKLOAD_WORDS[seen.agent.KIND]: agent,
         "UPGRADE": upgrade,
         "CANARY_REVISION": new,
         "STABLE_REVISION": status.from_revision or "",
@@ -71,13 +73,12 @@ def is_addressed(status: AgentUpgradeStatus) -> bool:
     )
 
 
-def tries(subject: Agent | AgentUpgrade) -> bool:
-    """Whether Jobs may be made for an Agent or an upgrade, or have been."""
-    if isinstance(subject, Agent):
-        policy = subject.spec.upgrade_policy
-        found = policy.analysis if policy is not None else None
-        return _has_job(found)
-    return _has_job(subject.spec.analysis) or any(m.job for m in metrics_of(subject.status))
+def tries(subject: Agent | AgentUpgrade | ModelDeployment) -> bool:
+    """Whether Jobs may be made for a workload or an upgrade, or have been."""
+    if isinstance(subject, AgentUpgrade):
+        return _has_job(subject.spec.analysis) or any(m.job for m in metrics_of(subject.status))
+    policy = subject.spec.upgrade_policy
+    return _has_job(policy.analysis if policy is not None else None)
 
 
 def _has_job(analysis: Analysis | None) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agentherd.api import Agent, AgentUpgrade, RouteProtocol, Step, Traffic
+from agentherd.api import Agent, AgentUpgrade, ModelDeployment, RouteProtocol, Step, Traffic
 from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import Key
 from agentherd.domain.reasons import Reason
@@ -46,7 +46,7 @@ def features_of(raw: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(each["name"] if isinstance(each, Mapping) else each for each in listed)
 
 
-def mirrors(subject: Agent | AgentUpgrade) -> bool:
+def mirrors(subject: Agent | AgentUpgrade | ModelDeployment) -> bool:
     """Whether copies of requests are asked for."""
     steps: tuple[Step, ...] = ()
     if isinstance(subject, AgentUpgrade):
@@ -55,6 +55,8 @@ def mirrors(subject: Agent | AgentUpgrade) -> bool:
             steps = subject.status.strategy.steps
     else:
         policy = subject.spec.upgrade_policy
+    if isinstance(subject, ModelDeployment) and subject.spec.canary is not None:
+        steps += subject.spec.canary.steps or ()
     if policy is not None and policy.canary is not None:
         steps += policy.canary.steps or ()
     return any(step.mirror for step in steps)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
 from agentherd.api import RouteProtocol, Testers, Traffic
-from agentherd.domain.kinds import CANARY_ANNOTATION, GROUP
+from agentherd.domain.kinds import CANARY_ANNOTATIONS, GROUP
 from agentherd.domain.routing.weights import Backend, Rule
 from agentherd.domain.views import Child, Raw
 
@@ -29,7 +29,7 @@ _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteView(Child):
-    """A route, of ours or of a person's; the `agent` of the latter is "".
+    """A route, of ours or of a person's; the `workload` of the latter is "".
 
     `accepted` is None while no controller has said anything about this generation; `refusal` tells
     in words who does not accept it and why.
@@ -55,15 +55,18 @@ class RouteView(Child):
             refusal="; ".join(refusals),
         )
 
-    @property
-    def agents(self) -> tuple[str, ...]:
-        """The Agents that have to do with the route: its owner, and those with a canary in it.
+    def canaries(self, kind: str) -> tuple[str, ...]:
+        """The workloads of a kind that have a canary in the route.
 
-        The latter are named in an annotation, separated by commas.
+        They are named in an annotation for each kind, separated by commas.
         """
-        canaries = self.annotations.get(CANARY_ANNOTATION, "").split(",")
-        names = {self.agent, *(name.strip() for name in canaries)}
-        return tuple(sorted(names - {""}))
+        names = self.annotations.get(CANARY_ANNOTATIONS[kind], "").split(",")
+        return tuple(sorted({name.strip() for name in names} - {""}))
+
+    def concerned(self, kind: str) -> tuple[str, ...]:
+        """The workloads of a kind that have to do with the route: its owner, and canaries."""
+        owner = {self.workload} - {""} if self.workload_kind == kind else set()
+        return tuple(sorted(owner.union(self.canaries(kind))))
 
     @property
     def reported(self) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from agentherd.domain.faults import Fault
 from agentherd.domain.kinds import (
     ADMITTED,
     ADMITTED_LABEL,
-    CANARY_ANNOTATION,
+    CANARY_ANNOTATIONS,
     GRPC_ROUTE,
     HTTP_ROUTE,
     POD,
@@ -120,8 +120,8 @@ def route_intents(seen: AgentObservation, split: Split) -> Intents:
             continue
         if view.owner == seen.agent.metadata.uid and not view.deleting:
             yield Delete(kind=place[0], name=view.name, uid=view.uid, stage=Stage.SCALE)
-        elif seen.agent.metadata.name in canaries_in(view):
-            yield restored(place[0], view, seen.agent.metadata.name)
+        elif seen.agent.metadata.name in view.canaries(seen.agent.KIND):
+            yield restored(place[0], view, seen.identity.ref)
 
 
 def port_fault(
@@ -171,9 +171,8 @@ def obstacle(seen: AgentObservation, split: Split) -> Fault | None:
         return None
     name = seen.agent.metadata.name
     if not refers(view.rules, name, namespace=view.namespace):
-        return Fault(
-            Reason.ROUTE_CONFLICT, f"{what} has no backend {name}, the Service of the Agent"
-        )
+        whose = f"the Service of the {seen.agent.KIND}"
+        return Fault(Reason.ROUTE_CONFLICT, f"{what} has no backend {name}, {whose}")
     try:
         _weighted(seen, view, split)
     except RouteConflict as error:
@@ -259,23 +258,18 @@ def place_of(agent: Key, traffic: Traffic) -> Place:
     return (GRPC_ROUTE if traffic.protocol.value == "GRPC" else HTTP_ROUTE), agent
 
 
-def canaries_in(view: RouteView) -> tuple[str, ...]:
-    """The Agents that have a canary in a route."""
-    names = view.annotations.get(CANARY_ANNOTATION, "").split(",")
-    return tuple(sorted({name.strip() for name in names} - {""}))
-
-
-def restored(kind: Kind, view: RouteView, agent: str) -> Merge:
-    """The write after which a route that a person wrote holds nothing of an Agent's canary."""
+def restored(kind: Kind, view: RouteView, workload: Ref) -> Merge:
+    """The write after which a route that a person wrote holds nothing of a workload's canary."""
+    name = workload[1]
     rules = weighted(
         view.rules,
         namespace=view.namespace,
-        stable=Backend(agent, 0),
+        stable=Backend(name, 0),
         canary=None,
         weight=0,
-        ours=lambda service: is_revision_service(agent, service),
+        ours=lambda service: is_revision_service(name, service),
     )
-    return _merge(kind, view, agent, rules, marked=False)
+    return _merge(kind, view, workload, rules, marked=False)
 
 
 def _revision_services(seen: AgentObservation, split: Split) -> Intents:
@@ -368,8 +362,8 @@ def _shared_route(seen: AgentObservation, view: RouteView, kind: Kind, split: Sp
         return  # told as an obstacle
     name = seen.agent.metadata.name
     marked = split.canary is not None and split.routed
-    if rules != view.rules or marked != (name in canaries_in(view)):
-        yield _merge(kind, view, name, rules, marked=marked)
+    if rules != view.rules or marked != (name in view.canaries(seen.agent.KIND)):
+        yield _merge(kind, view, seen.identity.ref, rules, marked=marked)
 
 
 def _weighted(seen: AgentObservation, view: RouteView, split: Split) -> list[Any]:
@@ -423,15 +417,17 @@ def _is_all_there_is(seen: AgentObservation, traffic: Traffic, split: Split) -> 
     return missing and traffic.route_ref is None and served_port(traffic, split.stable) is None
 
 
-def _merge(kind: Kind, view: RouteView, agent: str, rules: list[Any], *, marked: bool) -> Merge:
-    names = sorted({*canaries_in(view), agent} if marked else set(canaries_in(view)) - {agent})
-    note = ",".join(names) or None
+def _merge(kind: Kind, view: RouteView, workload: Ref, rules: list[Any], *, marked: bool) -> Merge:
+    of_kind, name = workload
+    marks = set(view.canaries(of_kind)) - {name}
+    note = ",".join(sorted(marks | {name} if marked else marks)) or None
+    annotations = {CANARY_ANNOTATIONS[of_kind]: note}
     return Merge(
         kind=kind,
         name=view.name,
         uid=view.uid,
         version=view.version,
-        patch={"metadata": {"annotations": {CANARY_ANNOTATION: note}}, "spec": {"rules": rules}},
+        patch={"metadata": {"annotations": annotations}, "spec": {"rules": rules}},
         stage=Stage.TRAFFIC,
     )
 

@@ -26,6 +26,7 @@ from agentherd.api import (
     UpgradePhase,
 )
 from agentherd.domain.errors import InvalidTemplate
+from agentherd.domain.kinds import AGENT
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, lost_revision, revision_of
@@ -100,7 +101,12 @@ def choose(seen: AgentObservation) -> Choice:
         if name not in running and _is_waiting(each.upgrade)
     }
     if stable is None:
-        objections = {name: found or _NOT_RUNNING for name, found in objections.items()}
+        never = Objection(
+            Reason.NEVER_AVAILABLE,
+            f"the {agent.KIND} has not been available yet, so there is nothing to change",
+            waits=True,
+        )
+        objections = {name: found or never for name, found in objections.items()}
         return Choice(
             asked=asked,
             name=None,
@@ -155,6 +161,12 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
     if each.unreadable:
         return Objection(Reason.NOT_UNDERSTOOD, f"this operator cannot read {each.unreadable}")
     spec, change = seen.agent.spec, upgrade.spec.to
+    if change is not None and change.revision is None and AGENT.name != seen.agent.KIND:
+        return Objection(
+            Reason.NOT_SUPPORTED,
+            f"the versions of a {seen.agent.KIND} are in its spec, so spec.to can only have a "
+            "revision; register another version there and make it the active one",
+        )
     if (
         change is not None
         and change.revision is not None
@@ -422,10 +434,3 @@ def precedence_of(version: str) -> tuple[Any, ...]:
         (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in prerelease.split(".")
     )
     return (*numbers, 0, parts)
-
-
-_NOT_RUNNING: Final = Objection(
-    Reason.NEVER_AVAILABLE,
-    "the Agent has not been available yet, so there is nothing to change",
-    waits=True,
-)

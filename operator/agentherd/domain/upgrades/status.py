@@ -85,7 +85,8 @@ def waiting_status(
     """The status of an upgrade that has not begun; `approval` is None where it cannot be told."""
     before = seen.upgrade.status
     if objection is None:
-        reason, message = Reason.QUEUED, "waits until no other upgrade of the Agent runs"
+        kind = seen.upgrade.spec.target_ref.kind
+        reason, message = Reason.QUEUED, f"waits until no other upgrade of the {kind} runs"
     else:
         reason, message = objection.reason, objection.message
     valid = objection is None or objection.reason is Reason.PAUSED or objection.reason in UNAPPROVED
@@ -116,8 +117,9 @@ def overtaken_status(seen: SeenUpgrade, *, now: datetime) -> AgentUpgradeStatus:
     """The status of an upgrade that was steered after its end, when others have followed it."""
     status = seen.upgrade.status
     phase = status.phase or UpgradePhase.SUPERSEDED
+    kind = seen.upgrade.spec.target_ref.kind
     message = (
-        "it has ended and a later change governs the Agent, so this has no effect; to go back to "
+        f"it has ended and a later change governs the {kind}, so this has no effect; to go back to "
         f"revision {status.from_revision}, create an AgentUpgrade with spec.to.revision"
     )
     reason = ENDED.get(phase, Reason.SUPERSEDED)

@@ -1,0 +1,84 @@
+"""From the store to what `decide_model` is given: the Agent it would be, and more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import cast
+
+from agentherd.api import Agent, ModelDeployment
+from agentherd.domain.kinds import Key
+from agentherd.domain.models.figures import Figures, figures
+from agentherd.domain.models.observation import ModelObservation
+from agentherd.domain.models.registry import asked
+from agentherd.domain.models.workload import workload
+from agentherd.domain.observation import AgentObservation, Leftovers
+from agentherd.domain.plan import Failure, Ref
+from agentherd.domain.readings import Monitored
+from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
+from agentherd.engine.mounts import MountFailures
+from agentherd.engine.observe import Answers, FindUpgrade, Readings, agent_observer
+from agentherd.engine.store import Store, Workload
+
+SeenModel = ModelObservation | Leftovers
+ObserveModel = Callable[[Key, Mapping[Ref, Failure]], SeenModel | None]
+
+
+def model_observer(
+    store: Store,
+    mounts: MountFailures,
+    readings: Readings,
+    *,
+    answers: Answers,
+    routes_known: Callable[[], bool] = lambda: True,
+    jobs_known: Callable[[], bool] = lambda: True,
+    approvals_checked: Callable[[Key], bool | None] = lambda _model: None,
+    find_upgrade: FindUpgrade | None = None,
+    defaults: Defaults = DEFAULTS,
+) -> ObserveModel:
+    """A function that observes ModelDeployments; the arguments are those of `agent_observer`."""
+
+    def agent_of(subject: Workload) -> Agent:
+        model = cast("ModelDeployment", subject)
+        return workload(model, asked(model), defaults)
+
+    observe_workload = agent_observer(
+        store,
+        mounts,
+        readings,
+        answers=answers,
+        routes_known=routes_known,
+        jobs_known=jobs_known,
+        approvals_checked=approvals_checked,
+        find_upgrade=find_upgrade,
+        agent_of=agent_of,
+        defaults=defaults,
+    )
+
+    def observe(key: Key, failures: Mapping[Ref, Failure]) -> SeenModel | None:
+        seen = observe_workload(key, failures)
+        if seen is None or isinstance(seen, Leftovers):
+            return seen
+        model = cast("ModelDeployment", store.workload(key))
+        told = model.spec.monitoring
+        monitored = Monitored(accuracy=told.accuracy) if told.enabled else None
+        return ModelObservation(
+            model=model,
+            asked=asked(model),
+            workload=replace(seen, monitored=monitored),
+            figures=_figures(seen),
+        )
+
+    return observe
+
+
+def _figures(seen: AgentObservation) -> Mapping[str, Figures]:
+    """How the versions did lately, by revision."""
+    revisions = {pod.revision for pod in seen.pods.values()}
+    told = {
+        revision: figures(
+            seen.readings[pod.uid] for pod in seen.pods_of(revision) if pod.uid in seen.readings
+        )
+        for revision in revisions
+    }
+    return {revision: found for revision, found in told.items() if found is not None}
