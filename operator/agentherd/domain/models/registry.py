@@ -1,8 +1,8 @@
 """Which of the registered versions is asked for.
 
 A swap comes before a canary: which version is to serve is the first question, and which one is
-tried beside it the second. A version that does not do what users need is never asked for.
-"""
+tried beside it the second. A version that does not do what users need is never asked for, but the one
+that serves goes on: without it nobody
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def asked(model: ModelDeployment) -> Asked:
             f"version {name} does not do what {whose} says: {'; '.join(missing)}. Register a "
             "version that does, or change what is required",
         )
-    return Asked(version=None, complaint=complaint)
+    return Asked(version=version_named(model, serving), complaint=complaint)
 
 
 def _wishes(model: ModelDeployment) -> list[tuple[str, ModelCanary | None]]:
     """The names of versions in the order in which they are asked for, the last that which serves.
 
-    A canary has to wait until the version that it is tried beside serves.
+    A canary has to wait until the version that it is tried beside serves, and for requests.
     """
     spec, serving = model.spec, model.status.active_version
     wishes: list[tuple[str, ModelCanary | None]] = [(spec.active_version, None)]
-    settled = serving == spec.active_version
+    settled = serving == spec.active_version and spec.replicas > 0
     if settled and spec.canary is not None and spec.canary.version != serving:
         wishes.insert(0, (spec.canary.version, spec.canary))
     if serving is not None and serving != spec.active_version:

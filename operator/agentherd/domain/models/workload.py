@@ -86,10 +86,15 @@ def agent_status(status: ModelDeploymentStatus) -> AgentStatus:
 def policy(
     written: UpgradePolicy | None, canary: ModelCanary | None, defaults: Defaults
 ) -> UpgradePolicy:
-    """How the version that is asked for is brought on: as the canary says, or else the policy."""
+    """How the version that is asked for is brought on: as the canary says, or else the policy.
+
+    A version that served before is gone back to at once, but only by making it the active one: as
+    a canary it takes all steps.
+    """
     found = written or UpgradePolicy()
     if canary is not None:
-        chosen = {"type": StrategyType.CANARY, "canary": Canary(steps=_steps(canary, defaults))}
+        steps = Canary(steps=_steps(canary, defaults))
+        chosen = {"type": StrategyType.CANARY, "canary": steps, "rollback_window": 0}
         return found.model_copy(update={**chosen, "blue_green": None, "rolling_update": None})
     open_steps = found.canary is None or found.canary.steps is None
     if found.type is StrategyType.CANARY and open_steps:

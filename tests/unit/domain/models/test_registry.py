@@ -100,5 +100,21 @@ def test_nothing_is_asked_for_where_nothing_fits() -> None:
     assert found.complaint is not None
 
 
+def test_what_serves_goes_on_though_users_need_more_by_now() -> None:
+    """It is told all the same."""
+    found = asked(model(requires=SMALL, status={"activeVersion": "v1"}))
+
+    assert found.version is not None
+    assert found.version.name == "v1"
+    assert found.complaint is not None
+
+
+def test_a_canary_is_not_tried_without_pods() -> None:
+    """With no pods wanted it would take over without a single request."""
+    status = {"activeVersion": "v1"}
+
+    assert asked_name(model(replicas=0, status=status, canary={"version": "v2"})) == "v1"
+
+
 def test_without_requirements_the_first_version_need_not_declare_anything() -> None:
     assert asked_name(model()) == "v1"

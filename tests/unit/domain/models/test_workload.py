@@ -62,6 +62,14 @@ def test_the_canary_says_in_which_steps(canary: dict[str, Any], expected: list[i
     assert weights(one) == expected
 
 
+def test_a_canary_takes_its_steps_though_it_served_before() -> None:
+    """Only who makes it the active version says that it need not prove itself once more."""
+    one = served(status={"activeVersion": "v1"}, canary={"version": "v2", "weight": 10})
+
+    assert one.spec.upgrade_policy is not None
+    assert one.spec.upgrade_policy.rollback_window == 0
+
+
 def test_a_canary_with_only_a_weight_waits_for_a_person() -> None:
     policy = served(status=TRIED, canary={"version": "v2", "weight": 10}).spec.upgrade_policy
 
