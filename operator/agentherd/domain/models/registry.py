@@ -1,8 +1,9 @@
 """Which of the registered versions is asked for.
 
 A swap comes before a canary: which version is to serve is the first question, and which one is
-tried beside it the second. A version that does not do what users need is never asked for, but the one
-that serves goes on: without it nobody
+tried beside it the second. A version that does not do what users need is not asked for, unless it
+is the one that serves: without it nobody would be served at all.
+"""
 
 from __future__ import annotations
 
