@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentherd.domain.models.figures import Figures, figures
@@ -366,6 +366,29 @@ def test_a_version_near_its_limit_is_given_what_it_can_bear(seed: int, service_m
     steps = [after - before for before, after in pairwise(later)]
     assert max(later) <= LIMITS[service_ms]
     assert sum(map(abs, steps)) / len(later) < 6 / 60
+
+
+@settings(max_examples=40)
+@given(st.floats(1.5, 40), st.floats(20, 60))
+def test_without_noise_a_weight_stays_within_two_points(limit: float, alone_ms: float) -> None:
+    """In front of one queue of any limit, in percent of all requests, and of any speed.
+
+    By the formula for the mean time in it (M/M/1); the other version always takes 20 ms.
+    """
+    weight, age, weights = 1, 60, []
+    for _ in range(1200):
+        took = alone_ms / (1 - min(weight / limit, 0.995))
+        chosen = after(
+            weight,
+            did(took, requests=200 * weight),
+            stable=did(20, requests=200 * (100 - weight)),
+            changed_at=NOON - timedelta(seconds=age),
+        )
+        age = age + 1 if chosen == weight else 1
+        weight = chosen
+        weights.append(weight)
+
+    assert max(weights[600:]) - min(weights[600:]) <= 2
 
 
 @pytest.mark.parametrize("seed", SEEDS)
