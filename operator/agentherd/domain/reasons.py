@@ -55,6 +55,8 @@ class Reason(StrEnum):
     # What is wrong or right with a version of a model.
     COMPATIBLE = "Compatible"
     INCOMPATIBLE = "Incompatible"
+    WARM = "Warm"
+    WARMING_UP = "WarmingUp"
     WARM_UP_FAILED = "WarmUpFailed"
     OBJECTIVES_MET = "ObjectivesMet"
     OBJECTIVE_MISSED = "ObjectiveMissed"
