@@ -7,7 +7,7 @@ as routes and Jobs, is not watched before somebody has to know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from agentherd.cluster import Cluster
 from agentherd.domain.kinds import (
@@ -53,11 +53,11 @@ class Watches:
         for each in self._children:
             group.create_task(each.run(), name=f"watch {each.kind.plural}")
         for each in self._routes:
-            group.create_task(_when(self._fleets.routes.wanted(), each), name="watch routes")
+            group.create_task(_when(self._fleets.routes.wanted, each), name="watch routes")
         for each in self._gateways:
-            group.create_task(_when(self._fleets.gateways.wanted(), each), name="watch gateways")
+            group.create_task(_when(self._fleets.gateways.wanted, each), name="watch gateways")
         for each in self._jobs:
-            group.create_task(_when(self._fleets.jobs_wanted(), each), name="watch jobs")
+            group.create_task(_when(self._fleets.jobs_wanted, each), name="watch jobs")
 
     async def synced(self) -> None:
         """Wait until all children have been read."""
@@ -117,6 +117,6 @@ class Watches:
             )
 
 
-async def _when(wanted: Awaitable[None], reflector: Reflector) -> None:
-    await wanted
+async def _when(wanted: Callable[[], Awaitable[None]], reflector: Reflector) -> None:
+    await wanted()
     await reflector.run()
