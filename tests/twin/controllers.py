@@ -13,6 +13,7 @@ from agentherd.domain.kinds import (
     CHILD_KINDS,
     DELETION_COST_ANNOTATION,
     JOB,
+    MODEL_DEPLOYMENT,
     POD,
     REPLICA_SET,
     ROUTE_KINDS,
@@ -49,7 +50,7 @@ class Controllers:
         """What is owned by an object that does not exist any more: kind and metadata."""
         found = [
             (kind, raw["metadata"])
-            for kind in (AGENT, AGENT_UPGRADE, JOB, *CHILD_KINDS, *ROUTE_KINDS)
+            for kind in (AGENT, AGENT_UPGRADE, MODEL_DEPLOYMENT, JOB, *CHILD_KINDS, *ROUTE_KINDS)
             for raw in self._twin.all(kind)
         ]
         alive = {metadata["uid"] for _, metadata in found}

@@ -51,11 +51,12 @@ def asked(model: ModelDeployment) -> Asked:
 def _wishes(model: ModelDeployment) -> list[tuple[str, ModelCanary | None]]:
     """The names of versions in the order in which they are asked for, the last that which serves.
 
-    A canary has to wait until the version that it is tried beside serves, and for requests.
+    A canary has to wait until the version that it is tried beside has taken over, and for requests.
     """
     spec, serving = model.spec, model.status.active_version
     wishes: list[tuple[str, ModelCanary | None]] = [(spec.active_version, None)]
-    settled = serving == spec.active_version and spec.replicas > 0
+    takes_over = model.status.canary_version == serving
+    settled = serving == spec.active_version and not takes_over and spec.replicas > 0
     if settled and spec.canary is not None and spec.canary.version != serving:
         wishes.insert(0, (spec.canary.version, spec.canary))
     if serving is not None and serving != spec.active_version:
