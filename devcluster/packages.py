@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from devcluster.command import run
 from devcluster.errors import CommandFailed, NothingPossible
 from devcluster.layout import CACHE
+from devcluster.lock import alone
 from devcluster.progress import Progress
 
 RUN_CLUSTER = {
@@ -56,8 +56,13 @@ def ensure(needed: Mapping[str, str], progress: Progress) -> None:
 def unpacked(package: str, progress: Progress) -> Path:
     """The files of a package below a directory of the cache; nothing is installed or started."""
     target = CACHE / "debian" / package
-    if target.exists():
-        return target
+    with alone("debian"):
+        if not target.exists():
+            _unpack(package, target, progress)
+    return target
+
+
+def _unpack(package: str, target: Path, progress: Progress) -> None:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise NothingPossible(f"install {package} with the package manager here")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,9 +79,7 @@ def unpacked(package: str, progress: Progress) -> Path:
             run(["apt-get", "download", "--quiet", package], cwd=Path(place))
         (archive,) = Path(place).glob("*.deb")
         run(["dpkg-deb", "--extract", archive, partial])
-        with suppress(FileExistsError):  # somebody else was here first
-            partial.rename(target)
-    return target
+        partial.rename(target)
 
 
 def prometheus(progress: Progress) -> Path:
