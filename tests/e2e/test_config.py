@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.e2e.cluster import Refused
 from tests.e2e.sample import agent
+from tests.e2e.test_upgrade_words import wait_for_sizes
 from tests.e2e.world import World, condition, identity, revision
 
 
@@ -85,6 +86,8 @@ def test_d03_a_config_the_agent_cannot_use_never_replaces_the_good_one(world: Wo
     upgrade = world.wait_upgrade("a-2", "RolledBack")
     found = world.wait_for_condition("a", "Stalled", "True")
 
+    # The rollback is over before the pods of the version that failed are gone.
+    wait_for_sizes(world, "a", {stable: 1})
     assert upgrade["status"]["rollback"]["trigger"] == "Crash"
     ready = condition(found, "Ready")
     assert ready is not None

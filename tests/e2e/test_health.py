@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.sample import agent
-from tests.e2e.world import World, condition
+from tests.e2e.world import START, World, condition
 
 WORK = {"path": "/", "port": "http"}
 """The sample agent counts requests for its work but no checks, so here work is what checks it."""
@@ -52,7 +52,7 @@ def test_c03_the_interval_can_be_changed(world: World) -> None:
 
     world.change("a", health={"http": WORK, "intervalSeconds": 2})
     world.wait_until_ready("a")
-    (pod,) = world.wait_until_children("a", "Pod", lambda pods: len(pods) == 1)
+    (pod,) = world.wait_until_children("a", "Pod", lambda pods: len(pods) == 1, within=START)
     before = _requests(world, pod["metadata"]["name"])
     _let_pass(world, seconds=20)
     checks = _requests(world, pod["metadata"]["name"]) - before

@@ -336,6 +336,9 @@ ERRORS: Final = (
 )
 
 
+MOST: Final = 0.01
+
+
 @contextmanager
 def prometheus(world: World, directory: Path, name: str) -> Iterator[str]:
     """A Prometheus that scrapes the Agents of this test."""
@@ -349,9 +352,9 @@ def prometheus(world: World, directory: Path, name: str) -> Iterator[str]:
 
 
 def queried(address: str, query: str, **fields: Any) -> Object:
-    """A metric that a query yields, at most one in a hundred."""
+    """A metric that a query yields, and that is too much above `MOST`."""
     source = {"address": address, "query": query}
-    known = {"name": "quality", "prometheus": source, "maximum": 0.01, "intervalSeconds": 1}
+    known = {"name": "quality", "prometheus": source, "maximum": MOST, "intervalSeconds": 1}
     return known | fields
 
 
@@ -376,7 +379,8 @@ def test_a_real_prometheus_tells_a_bad_version_from_a_good_one(
     values = [m["value"] for m in metric(good)["measurements"] if "value" in m]
     assert values[-1] == 0
     assert bad["status"]["rollback"]["trigger"] == "MetricFailed"
-    assert metric(bad)["measurements"][-1]["value"] > 0.1
+    # How far above it depends on how many requests the first look at the errors has seen.
+    assert metric(bad)["measurements"][-1]["value"] > MOST
 
 
 @pytest.mark.parametrize(

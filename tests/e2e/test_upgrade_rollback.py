@@ -127,8 +127,7 @@ def test_g01_a_person_rolls_back_an_upgrade_that_has_succeeded(shared_world: Wor
 
     assert found["status"]["rollback"]["reason"] == "too chatty"
     assert world.status("regretted")["stableRevision"] == first
-    _wait_for_sizes(world, "regretted", revisions=1)
-    assert sizes(world, "regretted") == {first: 1}
+    wait_for_sizes(world, "regretted", {first: 1})
     images = {pod["spec"]["containers"][0]["image"] for pod in world.pods("regretted")}
     assert images == {PAUSE}
 
