@@ -21,6 +21,7 @@ from agentherd.domain.judging.metrics import Question
 from agentherd.domain.kinds import Kind
 from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
+from agentherd.domain.warmth import WarmUpRequest
 
 Manifest = Mapping[str, Any]
 
@@ -147,6 +148,22 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteCondition:
+    """Write one condition into the status of a child, of which others write the rest."""
+
+    kind: Kind
+    name: str
+    uid: str
+    condition: Manifest
+    stage: Stage = Stage.SCALE
+
+    @property
+    def ref(self) -> Ref:
+        """Which status is written; that it is refused does not hold other writes of it up."""
+        return Ref(f"{self.kind.name}/status", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
     """Delete exactly the object that was seen; one made anew under its name is left alone."""
 
@@ -183,7 +200,7 @@ class Emit:
     stage: Stage = Stage.EVENTS
 
 
-Write = Apply | Scale | Create | Merge | Delete
+Write = Apply | Scale | Create | Merge | WriteCondition | Delete
 Intent = Write | WriteStatus | Emit
 
 
@@ -202,14 +219,15 @@ class Failure:
 class Plan:
     """Intents in the order of their stages, and when to look again although nothing happened.
 
-    `measure` are the pods that have to be looked at for the next decision, and `ask` what other
-    sources have to be asked.
+    `measure` are the pods that have to be looked at for the next decision, `ask` what other
+    sources have to be asked, and `warm` the requests that cold pods have to answer.
     """
 
     intents: tuple[Intent, ...] = ()
     wake_at: datetime | None = None
     measure: tuple[Target, ...] = ()
     ask: tuple[Question, ...] = ()
+    warm: tuple[WarmUpRequest, ...] = ()
 
     @classmethod
     def of(
@@ -219,10 +237,11 @@ class Plan:
         wake_at: datetime | None = None,
         measure: Iterable[Target] = (),
         ask: Iterable[Question] = (),
+        warm: Iterable[WarmUpRequest] = (),
     ) -> Plan:
         """A plan of `intents`, put into the order of their stages (stable within one)."""
         ordered = tuple(sorted(intents, key=lambda intent: intent.stage))
-        return cls(ordered, wake_at, tuple(measure), tuple(ask))
+        return cls(ordered, wake_at, tuple(measure), tuple(ask), tuple(warm))
 
 
 def digest(value: object) -> str:

@@ -35,10 +35,12 @@ from agentherd.domain.kinds import (
     workload_in,
 )
 from agentherd.domain.reasons import Reason
+from agentherd.domain.warmth import Warmth
 
 FIELD_MANAGER: Final = "agentherd"
 SCALE_MANAGER: Final = "agentherd-scale"
 STATUS_MANAGER: Final = "agentherd-status"
+CONDITION_MANAGER: Final = "agentherd-warm"
 
 TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -143,7 +145,8 @@ class PodView(Child):
 
     A `finished` pod has ended and stays as a record; one that is being deleted will be gone soon.
     `crash` is the latest one that is over: the container has been started again.
-    One that is `draining_since` a time is out of traffic and finishes what it has begun.
+    One that is `draining_since` a time is out of traffic and finishes what it has begun. `warmth`
+    is None of one that need not be warmed up.
     """
 
     revision: str
@@ -159,10 +162,12 @@ class PodView(Child):
     admitted: bool = False
     draining_since: datetime | None = None
     released: bool = False
+    warmth: Warmth | None = None
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
         """Keep readiness and the fault in words."""
+        warmth = Warmth.of(raw)
         annotations = raw["metadata"].get("annotations", {})
         conditions = raw.get("status", {}).get("conditions", ())
         return cls(
@@ -174,19 +179,26 @@ class PodView(Child):
             and raw.get("status", {}).get("phase") in {"Failed", "Succeeded"},
             created=raw["metadata"].get("creationTimestamp", ""),
             config=annotations.get(CONFIG_ANNOTATION, ""),
-            fault=pod_fault(raw),
+            fault=pod_fault(raw) or (warmth.fault(raw["metadata"]["name"]) if warmth else None),
             crash=last_crash(raw),
             ip=raw.get("status", {}).get("podIP", ""),
             in_traffic=_label(raw, TRAFFIC_LABEL) == TRAFFIC_ON,
             admitted=_label(raw, ADMITTED_LABEL) == ADMITTED,
             draining_since=_time(annotations.get(DRAINING_ANNOTATION)),
             released=annotations.get(DELETION_COST_ANNOTATION) == RELEASED_COST,
+            warmth=warmth,
         )
 
     @property
     def reported(self) -> tuple[object, ...]:
         """What the kubelet and the scheduler say."""
-        return (self.deleting, self.ready, self.fault, self.crash)
+        warmth = self.warmth.reported if self.warmth is not None else ()
+        return (self.deleting, self.ready, self.fault, self.crash, *warmth)
+
+    def url(self, port: int, path: str) -> str:
+        """Where a program in the pod is reached."""
+        host = f"[{self.ip}]" if ":" in self.ip else self.ip
+        return f"http://{host}:{port}{path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,9 +38,11 @@ from agentherd.domain.plan import (
     Ref,
     Scale,
     Stage,
+    WriteCondition,
     WriteStatus,
 )
 from agentherd.domain.views import (
+    CONDITION_MANAGER,
     FIELD_MANAGER,
     SCALE_MANAGER,
     STATUS_MANAGER,
@@ -138,6 +140,8 @@ class Applier:
                 await self._create(intent)
             case Merge():
                 await self._merge(namespace, intent)
+            case WriteCondition():
+                await self._write_condition(namespace, intent)
             case Delete():
                 place = Key(namespace, intent.name)
                 await self._cluster.delete(intent.kind, place, uid=intent.uid)
@@ -165,6 +169,18 @@ class Applier:
             self._store.put_subject(intent.kind, answer)
         else:
             self._store.put(intent.kind, answer, own=True)
+
+    async def _write_condition(self, namespace: str, intent: WriteCondition) -> None:
+        target = Identity(kind=intent.kind, name=intent.name, uid=intent.uid)
+        manifest = _sparse(namespace, target, {"status": {"conditions": [intent.condition]}})
+        try:
+            # Conditions are merged by their type, and the others stay those of others.
+            answer = await self._cluster.apply_status(
+                intent.kind, manifest, manager=CONDITION_MANAGER
+            )
+        except NotFound:
+            return
+        self._store.put(intent.kind, answer, own=True)
 
     async def _apply(self, key: Key, owner: Owner | None, intent: Apply) -> None:
         metadata = dict(intent.manifest["metadata"])

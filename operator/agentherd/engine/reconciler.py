@@ -21,6 +21,7 @@ from agentherd.domain.kinds import REPLICA_SET, Key, Kind
 from agentherd.domain.plan import Failure, Owner, Plan, Ref, Write, WriteStatus
 from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
+from agentherd.domain.warmth import WarmUpRequest
 from agentherd.engine.applier import Applier, Refusal
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.work_queue import WorkQueue
@@ -78,9 +79,20 @@ class Sources(Protocol):
         ...
 
 
+class WarmUps(Protocol):
+    """What asks cold pods to answer their warm-up request."""
+
+    def follow(self, key: Key, requests: Collection[WarmUpRequest]) -> None:
+        """Ask this of pods of an object from now on, and nothing else."""
+        ...
+
+
 class _Nobody:
     def ask(self, key: Key, questions: Collection[Question]) -> None:
         """Nobody is there to be asked."""
+
+    def follow(self, key: Key, requests: Collection[WarmUpRequest]) -> None:
+        """Nobody is there to ask them."""
 
 
 O = TypeVar("O", bound=Observation)  # noqa: E741  (an observation)
@@ -101,6 +113,7 @@ class Reconciler(Generic[O]):
         metrics: Metrics,
         clock: Callable[[], datetime],
         sources: Sources | None = None,
+        warm_ups: WarmUps | None = None,
         queue: WorkQueue[Key] | None = None,
     ) -> None:
         self.queue: WorkQueue[Key] = WorkQueue() if queue is None else queue
@@ -110,6 +123,7 @@ class Reconciler(Generic[O]):
         self._applier = applier
         self._measurements = measurements
         self._sources = sources or _Nobody()
+        self._warm_ups = warm_ups or _Nobody()
         self._metrics = metrics
         self._clock = clock
         self._failures: dict[Key, dict[Ref, Failure]] = {}
@@ -158,6 +172,7 @@ class Reconciler(Generic[O]):
         plan = self._patient(key, self._decide(seen, now))
         self._measurements.follow(key, plan.measure)
         self._sources.ask(key, plan.ask)
+        self._warm_ups.follow(key, plan.warm)
         refusals = await self._applier.carry_out(key, seen.owner, plan)
         self._retries.pop(key, None)
         self._account(seen, plan, asked_at)
@@ -224,6 +239,7 @@ class Reconciler(Generic[O]):
     def _forget(self, key: Key) -> None:
         self._measurements.follow(key, ())
         self._sources.ask(key, ())
+        self._warm_ups.follow(key, ())
         self._failures.pop(key, None)
         self._retries.pop(key, None)
         self._told.pop(key, None)

@@ -21,6 +21,7 @@ from agentherd.engine.scraper import Scraper
 from agentherd.engine.sources.inquiries import Inquiries
 from agentherd.engine.sources.web import over_the_web
 from agentherd.engine.store import Store
+from agentherd.engine.warm_ups import WarmUps
 from agentherd.engine.work_queue import WorkQueue
 
 
@@ -43,6 +44,7 @@ class Fleet:
         self.approvals = Approvals(cluster, wake=wake)
         self.inquiries = Inquiries(wake=wake, clock=clock, connect=lambda: over_the_web(sources))
         self.scraper = Scraper(wake=wake, clock=clock)
+        self.warm_ups = WarmUps(wake=wake)
 
     def reconciler(
         self,
@@ -62,6 +64,7 @@ class Fleet:
             metrics=metrics,
             clock=self._clock,
             sources=self.inquiries,
+            warm_ups=self.warm_ups,
             queue=self.queue,
         )
 
@@ -70,4 +73,5 @@ class Fleet:
         name = self.kind.plural
         group.create_task(self.inquiries.run(), name=f"inquiries of {name}")
         group.create_task(self.scraper.run(), name=f"scraper of {name}")
+        group.create_task(self.warm_ups.run(), name=f"warm-ups of {name}")
         group.create_task(self.approvals.run(), name=f"approvals of {name}")
