@@ -37,6 +37,7 @@ PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
     "Job": ("/apis/batch/v1", "jobs"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+    "ModelDeployment": ("/apis/agentherd.dev/v1alpha1", "modeldeployments"),
     "Namespace": ("/api/v1", "namespaces"),
     "Node": ("/api/v1", "nodes"),
     "Pod": ("/api/v1", "pods"),

@@ -257,9 +257,9 @@ class World:
         return "\n".join(
             self.kubectl(*words).out
             for words in (
-                ("get", "agents,agentupgrades,replicasets,pods", "-o", "wide"),
+                ("get", "agents,modeldeployments,agentupgrades,replicasets,pods", "-o", "wide"),
                 ("get", "events", "--sort-by=.metadata.creationTimestamp"),
-                ("get", "agents,agentupgrades", "-o", "yaml"),
+                ("get", "agents,modeldeployments,agentupgrades", "-o", "yaml"),
             )
         )
 
