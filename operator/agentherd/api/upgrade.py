@@ -254,7 +254,7 @@ class RollbackRecord(WireModel):
 
     trigger: Annotated[str, Clip(256)]
     """What caused the rollback, as one CamelCase word: `HealthProbe`, `Crash`, `ImageUnavailable`,
-    `ProgressDeadline`, `Requested` and others."""
+    `WarmUpFailed`, `ProgressDeadline`, `Requested` and others."""
 
     reason: Annotated[str, Clip(1024)]
     """Why, as a sentence with the names and messages needed to act on it, or in the words of
