@@ -155,7 +155,7 @@ def _exit_fault(where: str, terminated: Mapping[str, Any], *, restarts: int) -> 
     if terminated.get("reason") == "OOMKilled":
         return Fault(
             Reason.OUT_OF_MEMORY,
-            f"{where} was killed because it used more memory than its limit{times}",
+            f"{where} was killed because it used more memory than its limit (OOMKilled){times}",
             at,
         )
     code = terminated.get("exitCode")

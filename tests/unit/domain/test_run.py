@@ -833,3 +833,47 @@ def test_copies_are_made_at_their_step_and_nowhere_else(
 
     assert mirrored(AgentUpgradeStatus.model_validate(status)) == percent
     assert mirrored(AgentUpgradeStatus.model_validate(status | {"strategy": None})) == 0
+
+
+# A process that is killed for want of memory
+
+
+KILLED = Fault(Reason.OUT_OF_MEMORY, "used more memory", NOON + timedelta(seconds=9))
+UNREADY = Fault(Reason.PROBES_FAIL, "fails its readiness probe", NOON + timedelta(seconds=10))
+
+
+def leaking(**fields: Any) -> dict[str, Any]:
+    """A pod of the new version that was killed nine seconds after the beginning."""
+    return pods(pod_view("p", **{"revision": NEW.hash, "crash": KILLED} | fields))
+
+
+@pytest.mark.parametrize("fault", [None, UNREADY], ids=["it runs again", "it is not ready yet"])
+def test_a_container_that_was_killed_is_the_cause_and_not_its_probe(fault: Fault | None) -> None:
+    record = found(seen_with(begun(), pods=leaking(fault=fault))).status.rollback
+
+    assert record is not None
+    assert (record.trigger, record.reason) == ("OutOfMemory", KILLED.message)
+
+
+@pytest.mark.parametrize("phase", ["RollingBack", "RolledBack"])
+@pytest.mark.parametrize(
+    ("seconds", "trigger", "expected"),
+    [
+        (10, "HealthProbe", "OutOfMemory"),
+        (3, "HealthProbe", "HealthProbe"),
+        (10, "ErrorRate", "ErrorRate"),
+    ],
+    ids=["known later", "killed long after", "given up for something else"],
+)
+def test_why_a_probe_failed_is_told_once_it_is_known(
+    phase: str, seconds: int, trigger: str, expected: str
+) -> None:
+    """The way back does not wait for it, and may be over before the kubelet tells."""
+    at = NOON + timedelta(seconds=seconds)
+    record = {"trigger": trigger, "reason": "no", "requestedBy": "agentherd", "at": at}
+    back = begun(phase, status={"rollback": record})
+
+    told = found(seen_with(back, pods=leaking(deleting=True))).status.rollback
+
+    assert told is not None
+    assert (told.trigger, told.at) == (expected, at)

@@ -16,6 +16,7 @@ from agentherd.api import AgentUpgrade, AgentUpgradeStatus
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Failure
+from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrades.way_back import TRIGGERS
 from agentherd.domain.views import TIME_FORMAT, PodView
 
@@ -50,6 +51,25 @@ def past_crash(
             continue
         if not _is_older(pod.crash, pod, since):
             return pod.crash
+    return None
+
+
+def out_of_memory(
+    seen: AgentObservation, revision: str, upgrade: AgentUpgrade, status: AgentUpgradeStatus
+) -> Fault | None:
+    """That a container was killed in this attempt for want of memory, whatever became of its pod.
+
+    A probe tells sooner that it is gone than the kubelet why.
+    """
+    since = _since(upgrade, status)
+    for pod in seen.pods_of(revision):
+        for fault in (pod.fault, pod.crash):
+            if fault is None or fault.reason is not Reason.OUT_OF_MEMORY or fault.at is None:
+                continue
+            if status.started_at is None or fault.at < status.started_at:
+                continue
+            if not _is_older(fault, pod, since):
+                return fault
     return None
 
 

@@ -30,7 +30,8 @@ class Facts:
     `promoted` says that the new version is the Agent's stable one, `restored` that the old one is.
     `shifted` says that routes and Services send nothing to the new version. `obstacle` is why they
     do not do as they are told. `returnable` says that the old version is still kept. `approval` is
-    None where nothing needs any. `judgement` is what the analysis asks for.
+    None where nothing needs any. `judgement` is what the analysis asks for. `killed` says that a
+    container of the new version was killed for want of memory, also after the end.
     """
 
     spec: AgentUpgradeSpec
@@ -51,6 +52,7 @@ class Facts:
     now: datetime
     approval: Standing | None = None
     judgement: Judgement = NOTHING
+    killed: Fault | None = None
 
     @property
     def step(self) -> CourseStep | None:

@@ -28,7 +28,13 @@ from agentherd.domain.readings import Reading, share
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.upgrades.approval import Standing, approval_ahead
-from agentherd.domain.upgrades.attempt import is_outdated, lasting_pods, past_crash, stale_pods
+from agentherd.domain.upgrades.attempt import (
+    is_outdated,
+    lasting_pods,
+    out_of_memory,
+    past_crash,
+    stale_pods,
+)
 from agentherd.domain.upgrades.change import Choice, is_direct, is_running, strategy_of
 from agentherd.domain.upgrades.judgement import carried_on, judgement_of
 from agentherd.domain.upgrades.moves import Facts, Move
@@ -216,6 +222,9 @@ def _facts(
     status = governing.upgrade.status
     sets = {view.revision: view for view in seen.sets()}
     stable = seen.agent.status.stable_revision
+    fault = _fault_of_new(seen, governing, goal) or _unhealthy(seen, goal)
+    unhealthy = fault is not None and fault.reason is Reason.PROBES_FAIL
+    killed = out_of_memory(seen, goal.hash, governing.upgrade, status)
     return Facts(
         spec=governing.upgrade.spec,
         status=status,
@@ -225,7 +234,7 @@ def _facts(
         stable=_available(sets.get(stable or "")),
         by_gateway=seen.agent.spec.traffic is not None,
         settle=settle,
-        fault=_fault_of_new(seen, governing, goal) or _unhealthy(seen, goal),
+        fault=killed if unhealthy and killed else fault,
         refusal=refusal,
         promoted=stable == goal.hash,
         shifted=shifted,
@@ -235,6 +244,7 @@ def _facts(
         now=now,
         approval=approval,
         judgement=judgement,
+        killed=killed,
     )
 
 

@@ -21,12 +21,15 @@ those that are there take its place: one pod that never gets ready must not keep
 TRIGGERS: Final = {
     Reason.PROBES_FAIL: Reason.HEALTH_PROBE,
     Reason.CRASHING: Reason.CRASH,
-    Reason.OUT_OF_MEMORY: Reason.CRASH,
+    Reason.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
     Reason.IMAGE_UNAVAILABLE: Reason.IMAGE_UNAVAILABLE,
     Reason.WARM_UP_FAILED: Reason.WARM_UP_FAILED,
     Reason.OBJECTIVE_MISSED: Reason.OBJECTIVE_MISSED,
 }
 """Faults of a pod that end an upgrade at once; others may pass before the deadline does."""
+
+CLOCKS: Final = timedelta(seconds=5)
+"""By how much the clocks of a node and of the operator may differ."""
 
 
 def rolling_back(facts: Facts) -> Move | None:
@@ -37,7 +40,8 @@ def rolling_back(facts: Facts) -> Move | None:
     status = facts.status
     if status.phase is not UpgradePhase.ROLLING_BACK or status.rollback is None:
         return None
-    what = f"{status.rollback.trigger}: {status.rollback.reason}"
+    record = _explained(facts, status.rollback)
+    what = f"{record.trigger}: {record.reason}"
     taken = facts.promoted and status.from_revision != status.to_revision
     if taken and not facts.returnable:
         return _not_back(facts)
@@ -45,11 +49,11 @@ def rolling_back(facts: Facts) -> Move | None:
     if taken or not facts.shifted or podless:
         waiting = "for pods of the old version" if taken or podless else "for routes"
         told = f"{what}; waits {waiting}"
-        patient_until = status.rollback.at + PATIENCE
+        patient_until = record.at + PATIENCE
         again = patient_until if taken and facts.now < patient_until else None
-        return stay(facts, Reason.ROLLING_BACK, told, wake_at=again, weight=0)
-    seconds = int((facts.now - status.rollback.at).total_seconds())
-    record = status.rollback.model_copy(
+        return stay(facts, Reason.ROLLING_BACK, told, wake_at=again, weight=0, rollback=record)
+    seconds = int((facts.now - record.at).total_seconds())
+    record = record.model_copy(
         update={"finished_at": facts.now, "duration_seconds": max(0, seconds)}
     )
     return Move(
@@ -58,6 +62,21 @@ def rolling_back(facts: Facts) -> Move | None:
         message=what,
         changes={"rollback": record, "finished_at": facts.now, "weight": 0},
     )
+
+
+def _explained(facts: Facts, record: RollbackRecord) -> RollbackRecord:
+    """The record with the cause of what was seen first, as far as that is told by now.
+
+    Of a process that is killed the probe tells at once that it does not answer, and the kubelet a
+    moment later why; the way back does not wait for that.
+    """
+    killed = facts.killed
+    if record.trigger != Reason.HEALTH_PROBE or killed is None or killed.at is None:
+        return record
+    if killed.at > record.at + CLOCKS:
+        return record
+    trigger = TRIGGERS[killed.reason]
+    return record.model_copy(update={"trigger": trigger, "reason": killed.message})
 
 
 def asked_back(facts: Facts) -> Move | None:
@@ -96,7 +115,9 @@ def ended(facts: Facts) -> Move | None:
     phase = facts.status.phase
     if phase is None or phase not in ENDED:
         return None
-    return Move(phase=phase, reason=ENDED[phase], message="", changes={})
+    record = facts.status.rollback
+    changes = {"rollback": _explained(facts, record)} if record is not None else {}
+    return Move(phase=phase, reason=ENDED[phase], message="", changes=changes)
 
 
 def failing(facts: Facts) -> Move | None:
