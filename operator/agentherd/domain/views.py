@@ -206,29 +206,39 @@ class JobView(Child):
     """A Job that tries the new version of the `upgrade` with that uid, and how it ended.
 
     Until it has ended its `verdict` is None; then it is also known when, and what is told of it.
+    `runs` says that a pod of it does now, `has_pods` that it has or had any, and `timed_out` that
+    it has ended because its time was over.
     """
 
     upgrade: str
     verdict: Verdict | None
     ended_at: datetime | None
     message: str
+    began_at: datetime | None = None
+    runs: bool = False
+    has_pods: bool = True
+    timed_out: bool = False
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
         """Keep the condition that cannot be taken back any more."""
-        end = _end(raw)
+        end, status = _end(raw), raw.get("status", {})
         return cls(
             **_common(raw),
             upgrade=raw["metadata"].get("annotations", {}).get(UPGRADE_ANNOTATION, ""),
             verdict=_ENDS[end["type"]] if end else None,
             ended_at=_time(end.get("lastTransitionTime")) if end else None,
             message=": ".join(filter(None, (end.get("reason"), end.get("message")))) if end else "",
+            began_at=_time(status.get("startTime")),
+            runs=status.get("ready", 0) > 0,
+            has_pods=any(status.get(each) for each in ("active", "failed", "succeeded")),
+            timed_out=end is not None and end.get("reason") == "DeadlineExceeded",
         )
 
     @property
     def reported(self) -> tuple[object, ...]:
         """What the controller of Jobs says."""
-        return (self.deleting, self.verdict)
+        return (self.deleting, self.verdict, self.runs)
 
 
 _ENDS: Final[Mapping[str, Verdict]] = {

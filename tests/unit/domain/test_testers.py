@@ -11,7 +11,15 @@ from tests.twin.samples import NOON, agent, set_view
 
 from agentherd.api import AgentUpgrade, Verdict
 from agentherd.domain.judging.metrics import Measured
-from agentherd.domain.judging.testers import answers, asked, asked_at, is_addressed, trials, useless
+from agentherd.domain.judging.testers import (
+    RUNS,
+    answers,
+    asked,
+    asked_at,
+    is_addressed,
+    trials,
+    useless,
+)
 from agentherd.domain.kinds import JOB, job_name
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Failure, Ref
@@ -302,3 +310,60 @@ def test_names_of_jobs_are_short_and_apart() -> None:
     assert len(names) == 4
     assert all(len(name) <= 63 and name.endswith("-100") for name in names)
     assert job_name("shop-2", "smoke", 1) == "shop-2-smoke-1"
+
+
+# A Job that never ran
+
+
+STARTED = NOON + timedelta(seconds=1)
+LATE: dict[str, Any] = {
+    "verdict": Verdict.FAIL,
+    "began_at": STARTED,
+    "ended_at": NOON + timedelta(minutes=10),
+    "message": "DeadlineExceeded: Job was active longer than specified deadline",
+    "timed_out": True,
+}
+
+
+def running(*messages: str) -> AgentUpgrade:
+    """An attempt whose tester has been noted so."""
+    notes = [{"at": STARTED, "verdict": "Inconclusive", "message": each} for each in messages]
+    metric = {"name": "smoke", "verdict": "Inconclusive", "measurements": notes}
+    return attempt(SMOKE, analysis={"verdict": "Inconclusive", "metrics": [metric]})
+
+
+def said(upgrade: AgentUpgrade, **fields: Any) -> Measured | None:
+    return answers(view(upgrade, jobs={NAME: job(**fields)}), upgrade).get("smoke")
+
+
+def test_that_a_job_runs_is_noted() -> None:
+    """So that a process that is started later knows it."""
+    assert said(attempt(SMOKE), began_at=STARTED, runs=True) == Measured(at=STARTED, message=RUNS)
+    assert said(attempt(SMOKE), began_at=STARTED) is None
+
+
+@pytest.mark.parametrize(
+    ("has_pods", "why"), [(True, "an image that cannot be pulled"), (False, "a quota is used up")]
+)
+def test_a_job_that_never_ran_has_found_out_nothing(why: str, *, has_pods: bool) -> None:
+    """It is held, and not held against the version."""
+    found = said(attempt(SMOKE), has_pods=has_pods, **LATE)
+
+    assert found is not None
+    assert found.verdict is None
+    assert why in found.message
+    assert "within 600 s; kubectl describe job" in found.message
+
+
+def test_a_job_that_ran_for_too_long_has_failed() -> None:
+    found = said(running(RUNS), **LATE)
+
+    assert found is not None
+    assert found.verdict is Verdict.FAIL
+
+
+def test_a_job_that_failed_by_itself_has_failed_whoever_saw_it_run() -> None:
+    found = said(attempt(SMOKE), **LATE | {"timed_out": False})
+
+    assert found is not None
+    assert found.verdict is Verdict.FAIL

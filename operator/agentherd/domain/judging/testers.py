@@ -5,6 +5,9 @@ end is its verdict. The Job is found again by its name, so one that was made by 
 is not made twice; and one of an upgrade of long ago under the same name is told by the uid. Its end
 is written down in the status, so that it may go afterwards. A pod that is taken off its node has
 found out nothing, so it is run again; whatever else ends a tester is its word.
+
+A tester of which no pod has ever run has found out nothing either when its time is over: an image
+cannot be pulled, a quota is used up. So that it runs is written down as soon as it is seen.
 """
 
 from __future__ import annotations
@@ -39,9 +42,13 @@ from agentherd.domain.kinds import (
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Ref, Stage, digest
 from agentherd.domain.template import check
+from agentherd.domain.views import JobView
 
 KEPT_SECONDS: Final = 86400
 """How long a Job that has ended can be looked at."""
+
+RUNS: Final = "its Job runs"
+"""What is noted of a tester that has a pod that runs."""
 
 _SERVICE: Final = "$(CANARY_SERVICE)"
 
@@ -93,7 +100,7 @@ def answers(seen: AgentObservation, upgrade: AgentUpgrade) -> Mapping[str, Measu
     status = upgrade.status
     found = dict(seen.measurements)
     for name, (metric, job) in _jobs(upgrade, status).items():
-        if (said := _end(seen, upgrade, name, job)) is not None:
+        if (said := _end(seen, upgrade, name, metric, job)) is not None:
             found[metric] = said
     return found
 
@@ -140,13 +147,32 @@ def _measured(status: AgentUpgradeStatus) -> tuple[MetricStatus, ...]:
     return status.analysis.metrics if status.analysis is not None else ()
 
 
+def _has_run(status: AgentUpgradeStatus, metric: str) -> bool:
+    known = next((each for each in _measured(status) if each.name == metric), None)
+    return known is not None and any(each.message == RUNS for each in known.measurements)
+
+
+def _unstarted(live: JobView, job: TesterJob) -> str:
+    """Why a tester has found out nothing, as far as its Job tells; its Events tell more."""
+    what = (
+        "the pod of Job {name} has not started, as with an image that cannot be pulled"
+        if live.has_pods
+        else "no pod could be made for Job {name}, as where a quota is used up"
+    ).format(name=live.name)
+    return f"{what}, within {job.timeout_seconds} s; kubectl describe job {live.name} says more"
+
+
 def _end(
-    seen: AgentObservation, upgrade: AgentUpgrade, name: str, job: TesterJob
+    seen: AgentObservation, upgrade: AgentUpgrade, name: str, metric: str, job: TesterJob
 ) -> Measured | None:
     status, live = upgrade.status, seen.jobs.get(name)
     if live is not None and live.upgrade == upgrade.metadata.uid:
         if live.verdict is None:
-            return None
+            # It is of the time at which the Job began, so that it is noted once.
+            return Measured(at=live.began_at, message=RUNS) if live.runs and live.began_at else None
+        if live.timed_out and not _has_run(status, metric):
+            at = live.ended_at or status.started_at
+            return Measured(at=at, message=_unstarted(live, job)) if at else None
         passed = live.verdict is Verdict.PASS
         message = "" if passed else f"Job {name} has failed: {live.message}; its log says more"
         at = live.ended_at or status.started_at
