@@ -21,7 +21,7 @@ from tests.twin.samples import NOON
 
 from agentherd.cluster import Page, WatchEvent
 from agentherd.domain.errors import AgentherdError, Conflict, Expired, Forbidden, NotFound
-from agentherd.domain.kinds import Key, Kind
+from agentherd.domain.kinds import POD, Key, Kind
 
 When = Literal["before", "after"]
 
@@ -332,6 +332,8 @@ class Twin:
         others = [f for o, f in self._applied.items() if o[0] == live_uid and o != ours]
         kept = without(known or {}, self._applied.get(ours, {}), fields, others)
         after = merged(kept, fields)
+        if kind is POD and subresource:
+            after["status"]["conditions"] = _by_type(known, fields)
         after["metadata"] = {**after.get("metadata", {}), "uid": live_uid}
         self._applied[ours] = sent(fields)
         return self._store(
@@ -396,6 +398,13 @@ class Twin:
 
 
 _SERVERS: Final = ("resourceVersion", "generation", "managedFields", "creationTimestamp", "uid")
+
+
+def _by_type(known: Raw | None, applied: Raw) -> list[Raw]:
+    """The conditions of an object and those that are applied, which are a map by their type."""
+    both = [(known or {}).get("status", {}), applied["status"]]
+    found = {each["type"]: each for status in both for each in status.get("conditions", ())}
+    return list(found.values())
 
 
 def _bare(raw: Mapping[str, Any]) -> Raw:

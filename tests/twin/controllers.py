@@ -77,7 +77,7 @@ class Controllers:
                 pods.append(self._twin.put(POD, _pod(owner, name), manager="rs"))
         for pod in pods:
             self._report(POD, pod, self._pod_status(pod))
-        ready = sum(not self._sick(pod) for pod in pods)
+        ready = sum(self._ready(pod) for pod in pods)
         status = {
             "replicas": wanted,
             "readyReplicas": ready,
@@ -111,7 +111,7 @@ class Controllers:
         """Who stays: the ready, of those the ones with the higher deletion cost, then the older."""
         cost = pod["metadata"].get("annotations", {}).get(DELETION_COST_ANNOTATION, "0")
         number = int(pod["metadata"]["name"].rpartition("-")[2])
-        return not self._sick(pod), int(cost), -number
+        return self._ready(pod), int(cost), -number
 
     def _report(self, kind: Kind, raw: Raw, status: Raw) -> None:
         metadata = raw["metadata"]
@@ -127,14 +127,25 @@ class Controllers:
     def _sick(self, pod: Raw) -> bool:
         return any(c["image"] in self.sick_images for c in pod["spec"]["containers"])
 
+    def _ready(self, pod: Raw) -> bool:
+        """Whether the containers are ready and all gates are open, which others tell."""
+        told = {each["type"]: each["status"] for each in _others(pod)}
+        return not self._sick(pod) and all(told.get(gate) == "True" for gate in _gates(pod))
+
     def _pod_status(self, pod: Raw) -> Raw:
         created = pod["metadata"]["creationTimestamp"]
         sick = self._sick(pod)
-        ready = {"type": "Ready", "status": str(not sick), "lastTransitionTime": created}
+        states = {"Ready": self._ready(pod)}
+        if _gates(pod):
+            states["ContainersReady"] = not sick
+        own = [
+            {"type": name, "status": str(state), "lastTransitionTime": created}
+            for name, state in states.items()
+        ]
         return {
             "phase": "Pending" if sick else "Running",
             "podIP": _ip(pod["metadata"]["uid"]),
-            "conditions": [ready],
+            "conditions": [*own, *_others(pod)],
             "containerStatuses": [
                 self._container_status(container, created)
                 for container in pod["spec"]["containers"]
@@ -150,6 +161,16 @@ class Controllers:
             "ready": reason is None,
             "restartCount": 0,
         }
+
+
+def _gates(pod: Raw) -> list[str]:
+    return [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or ()]
+
+
+def _others(pod: Raw) -> list[Raw]:
+    """The conditions that are not the kubelet's."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return [each for each in conditions if each["type"] not in {"Ready", "ContainersReady"}]
 
 
 def _controller(pod: Raw) -> str | None:
