@@ -9,9 +9,10 @@ from agentherd.api import Agent, AgentUpgrade, OperatingMode, Phase
 from agentherd.domain.judging.metrics import Measured
 from agentherd.domain.kinds import AGENT, UNMANAGED_ANNOTATION, WORKLOADS, Key, Kind
 from agentherd.domain.plan import Failure, Identity, Owner, Ref
-from agentherd.domain.readings import Checks, Reading
+from agentherd.domain.readings import Checks, Monitored, Reading
 from agentherd.domain.routing.gateways import SeenGateways
 from agentherd.domain.routing.routes import RouteView
+from agentherd.domain.upgrades.steering import UNSTEERED, Steering
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import Child, JobView, PodView, ReplicaSetView, RevisionView
 
@@ -85,11 +86,14 @@ class AgentObservation:
     only where somebody has to know what they can do. `measurements` are the answers of other
     sources by the names of metrics, and `jobs` the Jobs that try new versions; `jobs_known` is
     false until the API server has been asked for them. `defaults` are what the operator has been
-    told for strategies that leave something open.
+    told for strategies that leave something open, and `steering` what of an upgrade that runs
+    is not settled. `monitored` says which figures are wanted while nothing is upgraded too.
     """
 
     agent: Agent
     defaults: Defaults = DEFAULTS
+    steering: Steering = UNSTEERED
+    monitored: Monitored | None = None
     version: int = 0
     writer: str = ""
     unreadable: str = ""

@@ -37,6 +37,10 @@ LOOK_AGAIN: Final = timedelta(seconds=1)
 """When to look at pods again that were just marked; not at once, since a mark may be refused."""
 
 
+SELDOM: Final = 10
+"""Seconds between two looks at pods of which nothing is decided."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sized:
     """The sizes to ask for now, the writes that belong to them, and when to look again."""
@@ -90,7 +94,7 @@ def measured(
     """The pods that are looked at.
 
     Metrics are needed of both sides of an upgrade, while it runs, and of all pods that drain; the
-    health of those of its new version.
+    health of those of its new version. What is monitored is looked at all the time, but seldom.
     """
     moving = under_way if under_way is not None and under_way.moving else None
     if moving is None and seen.agent.spec.metrics is None:
@@ -101,11 +105,13 @@ def measured(
         revision = revisions.get(pod.revision)
         if revision is None or not pod.ip or pod.finished:
             continue
-        counted = pod.revision in sides or pod.draining_since is not None
+        decides = pod.revision in sides or pod.draining_since is not None
+        counted = decides or (seen.monitored is not None and pod.ready)
         counters = _counters(seen, pod, revision) if counted else None
         health = _health(pod, revision) if pod.revision == canary else None
         if counters or health:
-            yield Target(uid=pod.uid, counters=counters, health=health)
+            every = 1 if decides else SELDOM
+            yield Target(uid=pod.uid, counters=counters, health=health, every=every)
 
 
 def _counters(seen: AgentObservation, pod: PodView, revision: Revision) -> Counters | None:
@@ -121,6 +127,8 @@ def _counters(seen: AgentObservation, pod: PodView, revision: Revision) -> Count
         error_values=metrics.error_values,
         latency=metrics.latency,
         probed=_probed(metrics.path, revision),
+        figures=seen.monitored is not None,
+        accuracy=seen.monitored.accuracy if seen.monitored is not None else None,
     )
 
 

@@ -49,6 +49,13 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Monitored:
+    """Figures are wanted of whatever serves, all the time; `accuracy` names the gauge of it."""
+
+    accuracy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A pod to look at: its metrics, and the URL that tells whether it is healthy.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
-from agentherd.api import Agent, ModelDeployment
+from agentherd.api import Agent, ModelDeployment, Routing
 from agentherd.domain.kinds import Key
 from agentherd.domain.models.figures import Figures, figures
 from agentherd.domain.models.observation import ModelObservation
@@ -60,8 +60,9 @@ def model_observer(
         if seen is None or isinstance(seen, Leftovers):
             return seen
         model = cast("ModelDeployment", store.workload(key))
-        told = model.spec.monitoring
-        monitored = Monitored(accuracy=told.accuracy) if told.enabled else None
+        needed = model.spec.slo is not None or model.spec.routing is Routing.PERFORMANCE
+        wanted = model.spec.monitoring.enabled or needed
+        monitored = Monitored(accuracy=model.spec.monitoring.accuracy) if wanted else None
         return ModelObservation(
             model=model,
             asked=asked(model),

@@ -18,6 +18,7 @@ import kopf
 from agentherd.cluster import ApiServer, Cluster
 from agentherd.domain.decide import decide
 from agentherd.domain.kinds import AGENT, MODEL_DEPLOYMENT, POD, Kind
+from agentherd.domain.models.decide import decide_model
 from agentherd.domain.plan import Plan
 from agentherd.engine.applier import Applier
 from agentherd.engine.fleets import Fleets
@@ -25,7 +26,8 @@ from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.observe import Observer, Seen, agent_observer
-from agentherd.engine.reconciler import O, Observation, Reconciler
+from agentherd.engine.observe_models import SeenModel, model_observer
+from agentherd.engine.reconciler import O, Reconciler
 from agentherd.engine.recorder import Recorder
 from agentherd.runtime import frame
 from agentherd.runtime.connection import connect
@@ -117,10 +119,11 @@ async def _lead(
         )
         return fleet.reconciler(observe, rules, applier=applier, metrics=metrics)
 
-    observer: Observer[Seen] = agent_observer
+    observe_agents: Observer[Seen] = agent_observer
+    observe_models: Observer[SeenModel] = model_observer
     reconcilers = (
-        reconciler(agents, observer, decide),
-        reconciler(models, _unobserved, _undecided),
+        reconciler(agents, observe_agents, decide),
+        reconciler(models, observe_models, decide_model),
     )
     metrics.queue_depth.set_function(lambda: sum(len(fleet.queue) for fleet in herd))
     sweeper = frame.Sweeper(
@@ -149,14 +152,6 @@ async def _lead(
         finally:
             health.fleets, health.synced = None, None
             await elector.release()
-
-
-def _unobserved(*_: object, **__: object) -> Callable[..., None]:
-    return lambda *_: None
-
-
-def _undecided(_seen: Observation, _now: datetime) -> Plan:
-    return Plan()
 
 
 @asynccontextmanager

@@ -37,6 +37,7 @@ MODELS: dict[str, type[Subject]] = {
     "agup": AgentUpgrade,
     "agentupgrade": AgentUpgrade,
     "mdep": ModelDeployment,
+    "modeldeployment": ModelDeployment,
 }
 LEAST: dict[type[Subject], dict[str, Any]] = {
     Agent: {"template": {"spec": {"containers": []}}},

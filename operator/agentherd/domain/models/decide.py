@@ -10,18 +10,19 @@ that a person has made the active version is promoted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from agentherd.api import AgentStatus, AgentUpgrade, AgentUpgradeStatus
+from agentherd.api import AgentStatus, AgentUpgrade, AgentUpgradeStatus, ModelDeploymentStatus
 from agentherd.domain.decide import decide
 from agentherd.domain.kinds import AGENT_UPGRADE, MODEL_DEPLOYMENT, TRIES_ANNOTATION
+from agentherd.domain.models.objectives import broken_promise
 from agentherd.domain.models.observation import ModelObservation
-from agentherd.domain.models.status import model_status, write_model_status
-from agentherd.domain.observation import Leftovers
+from agentherd.domain.models.status import model_status, version_names, write_model_status
+from agentherd.domain.models.steering import steering, tried
+from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.plan import Create, Intent, Merge, Plan, Stage, WriteStatus
-from agentherd.domain.revision import revision_of
 from agentherd.domain.upgrades.change import is_running
 
 
@@ -33,22 +34,36 @@ def decide_model(seen: ModelObservation | Leftovers, now: datetime) -> Plan:
         return Plan()
     before = seen.workload.agent.status
     if seen.asked.version is None:
-        status = model_status(seen, before, None, None, now)
+        status = model_status(seen, before, {}, now)
         return Plan.of(filter(None, [write_model_status(seen, status)]))
-    plan = decide(seen.workload, now)
+    plan = decide(_steered(seen, now), now)
     after = _status_in(plan) or before
     governing = seen.workload.upgrades.get(after.upgrade or "")
     upgrade = governing.upgrade if governing is not None else None
-    upgrade_status = _upgrade_status_in(plan, upgrade)
-    status = model_status(seen, after, upgrade, upgrade_status, now)
-    intents = [
-        *(told for intent in plan.intents if (told := _told(seen, intent)) is not None),
-        *_adopted(seen, after),
-        *_promoted(seen, upgrade),
-    ]
+    status = model_status(seen, after, _upgrades_after(seen, plan), now)
+    intents = [told for intent in plan.intents if (told := _told(seen, intent)) is not None]
+    if not (seen.workload.unmanaged or seen.workload.unreadable):
+        intents += [*_adopted(seen, status), *_promoted(seen, upgrade)]
     if write := write_model_status(seen, status):
         intents.append(write)
     return Plan.of(intents, wake_at=plan.wake_at, measure=plan.measure, ask=plan.ask)
+
+
+def _steered(seen: ModelObservation, now: datetime) -> AgentObservation:
+    """The workload as the engine is to see it: steered, and with the promises that are broken."""
+    workload = seen.workload
+    governing = workload.upgrades.get(seen.model.status.upgrade or "")
+    pods = workload.pods
+    if governing is not None and is_running(governing.upgrade):
+        to, stable = governing.upgrade.status.to_revision, workload.agent.status.stable_revision
+        name = version_names(seen).get(to or "", "")
+        broken = broken_promise(name, seen.model.spec.slo, seen.figures.get(to or ""))
+        if broken is not None and to != stable:
+            pods = {
+                pod_name: replace(pod, fault=pod.fault or broken) if pod.revision == to else pod
+                for pod_name, pod in pods.items()
+            }
+    return replace(workload, steering=steering(seen, now), pods=pods)
 
 
 def _told(seen: ModelObservation, intent: Intent) -> Intent | None:
@@ -61,8 +76,8 @@ def _told(seen: ModelObservation, intent: Intent) -> Intent | None:
             return replace(intent, patch=_activation(version)) if version is not None else None
         case Create() if intent.kind == AGENT_UPGRADE and seen.asked.canary is not None:
             metadata = dict(intent.manifest["metadata"])
-            tried = {TRIES_ANNOTATION: seen.asked.canary.version}
-            metadata["annotations"] = {**metadata.get("annotations", {}), **tried}
+            tries = {TRIES_ANNOTATION: seen.asked.canary.version}
+            metadata["annotations"] = {**metadata.get("annotations", {}), **tries}
             return replace(intent, manifest={**intent.manifest, "metadata": metadata})
     return intent
 
@@ -71,11 +86,13 @@ def _activation(version: str) -> dict[str, dict[str, str | None]]:
     return {"spec": {"activeVersion": version, "canary": None}}
 
 
-def _adopted(seen: ModelObservation, after: AgentStatus) -> Iterator[Merge]:
-    """A canary that has taken over is what the spec asks for from now on."""
-    canary = seen.asked.canary
-    if canary is None or after.stable_revision != revision_of(seen.workload.agent.spec).hash:
+def _adopted(seen: ModelObservation, after: ModelDeploymentStatus) -> Iterator[Merge]:
+    """A canary that has taken over is what the spec asks for from now on, and is none any more."""
+    canary, serving = seen.model.spec.canary, after.active_version
+    if canary is None or canary.version != serving:
         return
+    if seen.asked.canary is None and seen.model.spec.active_version != serving:
+        return  # it serves still, and another version is to take over
     yield Merge(
         kind=MODEL_DEPLOYMENT,
         name=seen.model.metadata.name,
@@ -90,9 +107,8 @@ def _promoted(seen: ModelObservation, upgrade: AgentUpgrade | None) -> Iterator[
     """A canary that a person makes the active version does not wait at its weight any longer."""
     if upgrade is None or not is_running(upgrade) or seen.asked.canary is not None:
         return
-    tried = upgrade.metadata.annotations.get(TRIES_ANNOTATION)
     skips = upgrade.spec.promote is not None and upgrade.spec.promote.full
-    if tried != seen.model.spec.active_version or skips:
+    if tried(upgrade) != seen.model.spec.active_version or skips:
         return
     yield Merge(
         kind=AGENT_UPGRADE,
@@ -110,11 +126,12 @@ def _status_in(plan: Plan) -> AgentStatus | None:
     return None
 
 
-def _upgrade_status_in(plan: Plan, upgrade: AgentUpgrade | None) -> AgentUpgradeStatus | None:
-    """The status of the upgrade after the plan."""
-    if upgrade is None:
-        return None
-    for intent in plan.intents:
-        if isinstance(intent, WriteStatus) and intent.target.uid == upgrade.metadata.uid:
-            return AgentUpgradeStatus.model_validate(intent.status)
-    return upgrade.status
+def _upgrades_after(seen: ModelObservation, plan: Plan) -> Mapping[str, AgentUpgradeStatus]:
+    """The statuses of the upgrades after the plan, by name."""
+    written = {
+        intent.target.uid: AgentUpgradeStatus.model_validate(intent.status)
+        for intent in plan.intents
+        if isinstance(intent, WriteStatus) and intent.target.kind == AGENT_UPGRADE
+    }
+    upgrades = [each.upgrade for each in seen.workload.upgrades.values()]
+    return {each.metadata.name: written.get(each.metadata.uid, each.status) for each in upgrades}

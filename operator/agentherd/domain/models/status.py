@@ -7,13 +7,12 @@ two statuses it writes tells nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
 from agentherd.api import (
     AgentStatus,
-    AgentUpgrade,
     AgentUpgradeStatus,
     Condition,
     LastRollback,
@@ -30,14 +29,15 @@ from agentherd.api import (
 from agentherd.domain.conditions import CONDITION_TYPES, Said, dated
 from agentherd.domain.kinds import MODEL_LABEL, REVISION_LABEL
 from agentherd.domain.models.figures import performance
+from agentherd.domain.models.objectives import broken_promise
 from agentherd.domain.models.observation import ModelObservation
 from agentherd.domain.models.registry import incompatibilities, version_named
-from agentherd.domain.models.workload import PHASES
+from agentherd.domain.models.workload import model_phase
 from agentherd.domain.plan import WriteStatus
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
-from agentherd.domain.upgrades.phases import ENDED, MOVING
-from agentherd.domain.views import ReplicaSetView
+from agentherd.domain.upgrades.phases import MOVING
+from agentherd.domain.views import PodView, ReplicaSetView
 
 SWAPS: Final = 20
 VERSIONS: Final = 20
@@ -54,17 +54,20 @@ _OUTCOMES: Final = {
 def model_status(
     seen: ModelObservation,
     after: AgentStatus,
-    upgrade: AgentUpgrade | None,
-    upgrade_status: AgentUpgradeStatus | None,
+    upgrades: Mapping[str, AgentUpgradeStatus],
     now: datetime,
 ) -> ModelDeploymentStatus:
-    """The status that follows from what the engine says: `after` of the workload, and its upgrade.
+    """The status that follows from what the engine says: `after` of the workload, and its upgrades.
 
-    `upgrade_status` is that of the `upgrade` after the plan.
+    `upgrades` are the statuses after the plan, by name.
     """
     before = seen.model.status
     names = version_names(seen)
     active = names.get(after.stable_revision or "")
+    if active is None and after.stable_revision == before.stable_revision:
+        active = before.active_version  # somebody has deleted the record of its revision
+    upgrade_status = upgrades.get(after.upgrade or "")
+    phase = _phase(seen, after)
     moving = upgrade_status is not None and upgrade_status.phase in MOVING
     tried = names.get(upgrade_status.to_revision or "") if upgrade_status and moving else None
     fields = {name: getattr(after, name) for name in WorkloadStatus.model_fields}
@@ -74,14 +77,15 @@ def model_status(
             "observed_generation": seen.generation,
             "replicas": _replicas(seen, after.stable_revision),
             "selector": _selector(seen, after.stable_revision),
-        },
-        phase=_phase(seen, after),
+        }
+        | ({"phase_since": before.phase_since} if phase is before.phase else {}),
+        phase=phase,
         active_version=active,
         canary_version=tried,
         versions=tuple(_versions(seen, names, after, upgrade_status, now)),
-        swaps=_swaps(seen, names, upgrade, upgrade_status),
+        swaps=_swaps(seen, names, upgrades),
         last_rollback=_last_rollback(seen, names, upgrade_status),
-        conditions=_conditions(seen, after.conditions, before.conditions, now),
+        conditions=_conditions(seen, after, active, now),
     )
 
 
@@ -115,7 +119,7 @@ def version_names(seen: ModelObservation) -> Mapping[str, str]:
 def _phase(seen: ModelObservation, after: AgentStatus) -> ModelPhase | None:
     if seen.asked.version is None:
         return ModelPhase.FAILED
-    return PHASES[after.phase] if after.phase is not None else None
+    return model_phase(after)
 
 
 def _selector(seen: ModelObservation, stable: str | None) -> str:
@@ -142,7 +146,11 @@ def _versions(
     """The registered versions in their order, then those that still have pods."""
     sets = {view.revision: view for view in seen.workload.sets()}
     registered = [version.name for version in seen.model.spec.versions]
-    lasting = {names[view.revision] for view in sets.values() if view.revision in names}
+    lasting = {
+        names[view.revision]
+        for view in sets.values()
+        if view.revision in names and (view.wanted or view.replicas)
+    }
     known = {each.name: each for each in seen.model.status.versions}
     for name in [*registered, *sorted(lasting - set(registered))][:VERSIONS]:
         revisions = [revision for revision, version in names.items() if version == name]
@@ -165,7 +173,8 @@ def _version(
     version = version_named(seen.model, name)
     missing = incompatibilities(seen.model, version) if version is not None else ()
     revision = _current(revisions, after, upgrade)
-    state, message = _state(views, revision, after, upgrade)
+    pods = [pod for each in revisions for pod in seen.workload.pods_of(each) if not pod.finished]
+    state, message = _state(views, pods, revision, after, upgrade)
     weight, weight_seen = _weight(revision, after, upgrade)
     return VersionStatus(
         name=name,
@@ -178,7 +187,7 @@ def _version(
         ready_replicas=sum(view.ready for view in views),
         weight=weight,
         weight_seen=weight_seen,
-        performance=_performance(seen, revision),
+        performance=_performance(seen, name, revision),
     )
 
 
@@ -193,6 +202,7 @@ def _current(
 
 def _state(
     views: list[ReplicaSetView],
+    pods: list[PodView],
     revision: str | None,
     after: AgentStatus,
     upgrade: AgentUpgradeStatus | None,
@@ -208,12 +218,11 @@ def _state(
             if upgrade.weight > 0:
                 return VersionState.CANARY, ""
             return (VersionState.READY if ready else VersionState.LOADING), ""
-    if any(view.wanted for view in views):
+    stays = any(not pod.deleting and pod.draining_since is None for pod in pods)
+    if any(view.wanted for view in views) and (stays or not pods):
         first = after.stable_revision is None
         return (VersionState.LOADING if first else VersionState.STANDBY), ""
-    if any(view.replicas for view in views):
-        return VersionState.DRAINING, ""
-    return VersionState.PENDING, ""
+    return (VersionState.DRAINING if pods else VersionState.PENDING), ""
 
 
 def _weight(
@@ -233,34 +242,48 @@ def _weight(
     return 0, None
 
 
-def _performance(seen: ModelObservation, revision: str | None) -> VersionPerformance | None:
-    if not seen.model.spec.monitoring.enabled:
-        return None
+def _performance(
+    seen: ModelObservation, name: str, revision: str | None
+) -> VersionPerformance | None:
+    """How a version did when it last had requests; nothing is told of one without pods."""
     figures = seen.figures.get(revision or "")
-    return performance(figures) if figures is not None else None
+    if not seen.model.spec.monitoring.enabled or figures is None:
+        return None
+    known = next((each for each in seen.model.status.versions if each.name == name), None)
+    if not figures.requests and known is not None and known.performance is not None:
+        return known.performance
+    return performance(figures)
 
 
 # What has ended
 
 
 def _swaps(
-    seen: ModelObservation,
-    names: Mapping[str, str],
-    upgrade: AgentUpgrade | None,
-    status: AgentUpgradeStatus | None,
+    seen: ModelObservation, names: Mapping[str, str], upgrades: Mapping[str, AgentUpgradeStatus]
 ) -> tuple[Swap, ...]:
+    """Those that were told, and those that have ended since the last of them."""
     before = seen.model.status.swaps
-    if upgrade is None or status is None or status.phase not in ENDED:
-        return before
+    told = {(swap.upgrade, swap.started_at) for swap in before}
+    last = max((swap.finished_at for swap in before), default=None)
+    ended = [_swap(name, status, names) for name, status in upgrades.items()]
+    new = [
+        swap
+        for swap in ended
+        if swap is not None
+        and (swap.upgrade, swap.started_at) not in told
+        and (last is None or swap.finished_at >= last)
+    ]
+    return (*before, *sorted(new, key=lambda swap: swap.finished_at))[-SWAPS:]
+
+
+def _swap(name: str, status: AgentUpgradeStatus, names: Mapping[str, str]) -> Swap | None:
+    """The swap that an upgrade was; None before its end, and where it never began."""
+    outcome = _OUTCOMES.get(status.phase) if status.phase is not None else None
     to = status.to_version or names.get(status.to_revision or "")
-    outcome = _OUTCOMES.get(status.phase or UpgradePhase.PENDING)
     if to is None or outcome is None or not status.started_at or not status.finished_at:
-        return before
-    name = upgrade.metadata.name
-    if any((swap.upgrade, swap.started_at) == (name, status.started_at) for swap in before):
-        return before
+        return None
     rollback = status.rollback
-    swap = Swap(
+    return Swap(
         from_=status.from_version or names.get(status.from_revision or ""),
         to=to,
         upgrade=name,
@@ -270,7 +293,6 @@ def _swaps(
         finished_at=status.finished_at,
         duration_seconds=max(0, int((status.finished_at - status.started_at).total_seconds())),
     )
-    return (*before, swap)[-SWAPS:]
 
 
 def _last_rollback(
@@ -293,14 +315,11 @@ def _last_rollback(
 
 
 def _conditions(
-    seen: ModelObservation,
-    told: Iterable[Condition],
-    before: Iterable[Condition],
-    now: datetime,
+    seen: ModelObservation, after: AgentStatus, active: str | None, now: datetime
 ) -> tuple[Condition, ...]:
-    """Those of the workload, and whether the version that is asked for does what users need."""
+    """Those of the workload, whether what is asked for is compatible, and the promises kept."""
     complaint = seen.asked.complaint
-    said: list[Said] = []
+    said: list[Said] = [*_objectives(seen, after.stable_revision, active)]
     hidden: set[str] = set()
     if complaint is None:
         said.append(("Compatible", "True", Reason.COMPATIBLE, "it does what users need"))
@@ -311,8 +330,24 @@ def _conditions(
             ("Stalled", "True", complaint.reason, complaint.message),
         ]
         hidden = {"Ready", "Stalled", "Reconciling"}
-    kept = [c for c in told if c.type in CONDITION_TYPES and c.type not in hidden]
+    kept = [c for c in after.conditions if c.type in CONDITION_TYPES and c.type not in hidden]
+    before = seen.model.status.conditions
     return (*kept, *dated(said, generation=seen.generation, before=before, now=now))
+
+
+def _objectives(seen: ModelObservation, stable: str | None, active: str | None) -> Iterator[Said]:
+    """Whether the active version keeps what is promised, where something is."""
+    promises = seen.model.spec.slo
+    if promises is None or active is None:
+        return
+    figures = seen.figures.get(stable or "")
+    broken = broken_promise(active, promises, figures)
+    if broken is not None:
+        yield ("ObjectivesMet", "False", broken.reason, broken.message)
+    elif figures is None or not (figures.requests or figures.accuracy is not None):
+        yield ("ObjectivesMet", "Unknown", Reason.NOT_READY_YET, "its pods tell nothing yet")
+    else:
+        yield ("ObjectivesMet", "True", Reason.OBJECTIVES_MET, "it keeps what is promised")
 
 
 def _essence(status: ModelDeploymentStatus) -> tuple[object, ...]:

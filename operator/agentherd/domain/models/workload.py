@@ -6,7 +6,7 @@ of a ModelDeployment becomes which field of an Agent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from agentherd.api import (
@@ -14,6 +14,7 @@ from agentherd.api import (
     AgentSpec,
     AgentStatus,
     Canary,
+    Condition,
     ModelCanary,
     ModelDeployment,
     ModelDeploymentStatus,
@@ -27,6 +28,7 @@ from agentherd.api import (
     WorkloadStatus,
 )
 from agentherd.domain.models.registry import Asked
+from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrades.strategy import Defaults
 
 CONTAINER: Final = "model"
@@ -80,7 +82,20 @@ def agent_status(status: ModelDeploymentStatus) -> AgentStatus:
     """What of the status is that of the Agent."""
     fields = {name: getattr(status, name) for name in WorkloadStatus.model_fields}
     phase = _AGENT_PHASES[status.phase] if status.phase is not None else None
+    if phase is Phase.ONLINE and _rolls_out(status.conditions):
+        phase = Phase.DEPLOYING
     return AgentStatus.model_construct(**fields, phase=phase, conditions=status.conditions)
+
+
+def model_phase(status: AgentStatus) -> ModelPhase | None:
+    """The phase of the ModelDeployment: while another version is brought on, one serves still."""
+    if status.phase is None:
+        return None
+    return ModelPhase.READY if _rolls_out(status.conditions) else PHASES[status.phase]
+
+
+def _rolls_out(conditions: Iterable[Condition]) -> bool:
+    return any(c.type == "Ready" and c.reason == Reason.ROLLING_OUT for c in conditions)
 
 
 def policy(

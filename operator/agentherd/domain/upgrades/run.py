@@ -41,6 +41,7 @@ from agentherd.domain.upgrades.moves import Facts, Move
 from agentherd.domain.upgrades.phases import MOVING
 from agentherd.domain.upgrades.rollout import is_complete
 from agentherd.domain.upgrades.rules import advance, begin
+from agentherd.domain.upgrades.steering import steered
 from agentherd.domain.upgrades.strategy import Course, course
 from agentherd.domain.upgrades.way_back import PATIENCE
 from agentherd.domain.views import ReplicaSetView
@@ -111,7 +112,7 @@ def run(
     if begins and is_direct(seen, strategy, choice.goal):
         # What has proved itself is judged no more than it takes steps.
         strategy = strategy.model_copy(update={"analysis": None})
-    way = _course(seen, governing, strategy, choice.goal)
+    way = _course(seen, governing, steered(strategy, seen.steering), choice.goal)
     analysis, judgement = judgement_of(seen, governing, way, now=now)
     facts = _facts(
         seen,

@@ -1,0 +1,46 @@
+"""How an upgrade of a model is steered while it runs: by a person's weight, or by measurements."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from agentherd.api import AgentUpgrade, ModelCanary, Routing
+from agentherd.domain.kinds import TRIES_ANNOTATION
+from agentherd.domain.models.observation import ModelObservation
+from agentherd.domain.models.routing import Bounds, next_weight
+from agentherd.domain.upgrades.change import is_running
+from agentherd.domain.upgrades.steering import Steering
+
+
+def steering(seen: ModelObservation, now: datetime) -> Steering:
+    """The steering of the upgrade that governs the ModelDeployment."""
+    keeps_warm = seen.model.spec.keep_warm
+    governing = seen.workload.upgrades.get(seen.model.status.upgrade or "")
+    canary = seen.asked.canary
+    if governing is None or canary is None or canary.weight is None:
+        return Steering(keeps_warm=keeps_warm)
+    if not is_running(governing.upgrade) or tried(governing.upgrade) != canary.version:
+        return Steering(keeps_warm=keeps_warm)
+    return Steering(weight=_weight(seen, canary, governing.upgrade, now), keeps_warm=keeps_warm)
+
+
+def tried(upgrade: AgentUpgrade) -> str | None:
+    """The version that the upgrade was made for to be tried beside another; None for a swap."""
+    return upgrade.metadata.annotations.get(TRIES_ANNOTATION)
+
+
+def _weight(
+    seen: ModelObservation, canary: ModelCanary, upgrade: AgentUpgrade, now: datetime
+) -> int | None:
+    status = upgrade.status
+    if seen.model.spec.routing is Routing.WEIGHTED or status.weight == 0:
+        return canary.weight
+    return next_weight(
+        status.weight,
+        stable=seen.figures.get(status.from_revision or ""),
+        canary=seen.figures.get(status.to_revision or ""),
+        bounds=Bounds(minimum=canary.minimum_weight, maximum=canary.cap),
+        now=now,
+        # Every weight that is set begins a new deadline, and little else does.
+        changed_at=status.progress_since or now,
+    )
