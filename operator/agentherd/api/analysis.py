@@ -7,6 +7,7 @@ people add are limits of their own, from wherever they measure.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -39,6 +40,13 @@ _URL: Final = r"^https?://[^\s/@]+(/\S*)?$"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Thousandths = Annotated[Int32, Field(ge=0, le=1000)]
+
+
+class Baseline(StrEnum):
+    """Which pods of the stable version a new one is compared with."""
+
+    STABLE = "Stable"
+    FRESH = "Fresh"
 
 
 class PrometheusQuery(WireModel):
@@ -145,6 +153,10 @@ class Analysis(WireModel):
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     """What to do at the end of a step when too little was seen: `Hold` waits for more, or for a
     person, `Proceed` goes on. Defaults to `Hold`."""
+
+    baseline: Baseline = Baseline.STABLE
+    """What the new version is compared with: all pods of the stable one (`Stable`), or as many new
+    pods of that beside them (`Fresh`). Defaults to `Stable`."""
 
     error_margin: Annotated[float, Field(ge=1, le=100)] = 2
     """How many times the error rate of the stable version that of the new one may be. Defaults to

@@ -20,6 +20,7 @@ from agentherd.domain.kinds import (
     REPLICA_SET,
     SERVICE_ACCOUNT,
     Kind,
+    baseline_name,
     companion_name,
     revision_name,
 )
@@ -61,6 +62,32 @@ def agent_children(
     yield from keep(seen, DISRUPTION_BUDGET, companion_name(name), budget, seen.disruption_budgets)
 
 
+def baseline_children(
+    seen: AgentObservation, revision: Revision, sizes: Mapping[str, int]
+) -> Iterator[Apply | Delete]:
+    """The writes that make the fresh pods of the stable `revision`, and remove what is left.
+
+    `sizes` are by revision. What is wanted follows from the status of the upgrade at each turn, so
+    nothing has to remember that there is something to remove.
+    """
+    size = sizes.get(revision.hash, 0)
+    name = baseline_name(seen.agent.metadata.name, revision.hash)
+    if size and revision.known and _pods(seen, revision) is not None:
+        yield from keep(
+            seen,
+            REPLICA_SET,
+            name,
+            children.baseline(seen.agent, revision),
+            seen.replica_sets,
+            unhashed={"spec": {"replicas": size}},
+            starts=True,
+        )
+    for view in seen.baselines():
+        empty = view.current and not view.wanted and not view.replicas
+        if empty and not sizes.get(view.revision, 0):
+            yield Delete(kind=REPLICA_SET, name=view.name, uid=view.uid)
+
+
 def reloaded_pods(seen: AgentObservation, status: AgentStatus) -> Iterator[Merge]:
     """Make the kubelet bring a config that is reloaded in place to the pods now.
 
@@ -85,7 +112,8 @@ def obsolete(seen: AgentObservation, choice: Choice, status: AgentStatus) -> Ite
     Pods whose revision has no record any more go too: nobody could return to them.
     """
     agent = seen.agent
-    serving = {view.revision for view in seen.sets() if view.replicas or view.wanted}
+    sets = (*seen.sets(), *seen.baselines())
+    serving = {view.revision for view in sets if view.replicas or view.wanted}
     in_use = {
         choice.goal.hash,
         choice.asked.hash,

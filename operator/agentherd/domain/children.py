@@ -16,6 +16,8 @@ from agentherd.domain.kinds import (
     ADMITTED_LABEL,
     AGENT,
     AGENT_UPGRADE,
+    BASELINE,
+    BASELINE_LABEL,
     CONFIG_MAP,
     CONTROLLER_REVISION,
     DISRUPTION_BUDGET,
@@ -28,6 +30,7 @@ from agentherd.domain.kinds import (
     TRAFFIC_ON,
     WORKLOADS,
     Kind,
+    baseline_name,
     companion_name,
     revision_name,
     revision_service_name,
@@ -174,6 +177,26 @@ def replica_set(agent: Agent, revision: Revision) -> Manifest:
             "template": pod_template(agent, revision),
         }
     }
+
+
+def baseline(agent: Agent, revision: Revision) -> Manifest:
+    """Fresh pods of a revision, behind the same Service as its others, and told from them.
+
+    The ReplicaSet of the others asks for fewer labels and does not mind: these have an owner.
+
+    Raises:
+        TemplateConflict: the template contradicts the Agent's spec.
+    """
+    body = replica_set(agent, revision)
+    body["metadata"]["name"] = baseline_name(agent.metadata.name, revision.hash)
+    spec = body["spec"]
+    for labels_of in (
+        body["metadata"]["labels"],
+        spec["selector"]["matchLabels"],
+        spec["template"]["metadata"]["labels"],
+    ):
+        labels_of[BASELINE_LABEL] = BASELINE
+    return body
 
 
 def disruption_budget(agent: Agent) -> Manifest | None:

@@ -17,7 +17,12 @@ from typing import Final
 
 from agentherd.api import AgentStatus, Phase, StrategyType, UpgradePhase
 from agentherd.domain.aside import hands_off, without_agent
-from agentherd.domain.belongings import agent_children, obsolete, reloaded_pods
+from agentherd.domain.belongings import (
+    agent_children,
+    baseline_children,
+    obsolete,
+    reloaded_pods,
+)
 from agentherd.domain.dependencies import circle, waits_for
 from agentherd.domain.judging.metrics import Question
 from agentherd.domain.judging.testers import asked, asked_at, is_addressed, trials, useless
@@ -51,6 +56,7 @@ from agentherd.domain.routing.traffic import (
 from agentherd.domain.situation import facts_of, failure_of, malformed
 from agentherd.domain.status import next_status, write_status
 from agentherd.domain.strays import strays
+from agentherd.domain.upgrades.baseline import fresh_sizes
 from agentherd.domain.upgrades.change import (
     Choice,
     choose,
@@ -59,7 +65,11 @@ from agentherd.domain.upgrades.change import (
     revision_or_lost,
 )
 from agentherd.domain.upgrades.phases import ENDED
-from agentherd.domain.upgrades.rollout import first_sizes, kept_until, upgrade_sizes
+from agentherd.domain.upgrades.rollout import (
+    first_sizes,
+    kept_until,
+    upgrade_sizes,
+)
 from agentherd.domain.upgrades.run import (
     Run,
     fault_of,
@@ -130,8 +140,9 @@ def _planned(
     waiting_for = waits_for(seen.dependencies, ran=_ran(seen))
     wanted = 0 if waiting_for else seen.wanted
     sizes = _sizes(seen, choice, under_way, stable=stable, wanted=wanted, now=now)
+    fresh = fresh_sizes(under_way, sizes)
     contents = _contents(seen, sizes, choice, serving)
-    shrunk = sized(seen, sizes, contents, settle=settle, now=now)
+    shrunk = sized(seen, sizes, contents, fresh=fresh, settle=settle, now=now)
     facts = facts_of(
         seen,
         choice,
@@ -179,6 +190,7 @@ def _planned(
             sizes=shrunk.sizes,
             alone=serving.known and _alone(seen, status.stable_revision),
         ),
+        *baseline_children(seen, serving, shrunk.fresh),
         *shrunk.intents,
         *reloaded_pods(seen, status),
         *obsolete(seen, choice, status),
@@ -385,7 +397,8 @@ def _kept(
 
 def _alone(seen: AgentObservation, stable: str | None) -> bool:
     """Whether no pod of another revision runs any more that might need what all share."""
-    others = (view for view in seen.sets() if view.revision != stable)
+    sets = (*seen.sets(), *seen.baselines())
+    others = (view for view in sets if view.revision != stable)
     return stable is not None and not any(v.replicas or v.wanted for v in others)
 
 
@@ -396,6 +409,7 @@ def _contents(
     known = {choice.goal.hash: choice.goal, serving.hash: serving}
     moved = {view.revision for view in seen.sets() if view.wanted != sizes.get(view.revision)}
     moved |= {pod.revision for pod in seen.pods.values() if pod.draining_since is not None}
+    moved |= {view.revision for view in seen.baselines()}
     for revision in moved - known.keys():
         if (found := revision_named(seen, revision, choice.asked)) is not None:
             known[revision] = found

@@ -23,6 +23,9 @@ ADMITTED: Final = "true"
 AGENT_LABEL: Final = f"{GROUP}/agent"
 MODEL_LABEL: Final = f"{GROUP}/model"
 REVISION_LABEL: Final = f"{GROUP}/revision"
+BASELINE_LABEL: Final = f"{GROUP}/baseline"
+BASELINE: Final = "true"
+BASELINE_ENDING: Final = "-baseline"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 CONFIG_ANNOTATION: Final = f"{GROUP}/config"
 CANARY_ANNOTATION: Final = f"{GROUP}/canary"
@@ -134,6 +137,11 @@ def workload_in(labels: Mapping[str, str]) -> tuple[str, str]:
 def revision_name(agent: str, revision: str) -> str:
     """Name of what exists once per revision: ReplicaSet, ControllerRevision, ConfigMap."""
     return f"{agent}-{revision}"
+
+
+def baseline_name(agent: str, revision: str) -> str:
+    """Name of the ReplicaSet of the fresh pods of a revision with which a new one is compared."""
+    return f"{revision_name(agent, revision)}{BASELINE_ENDING}"
 
 
 def companion_name(agent: str) -> str:

@@ -160,10 +160,18 @@ class AgentObservation:
         return child.owner in {self.agent.metadata.uid, None}
 
     def sets(self) -> list[ReplicaSetView]:
-        """The ReplicaSets of this very Agent that are to stay."""
-        return [view for view in self.replica_sets.values() if self.own(view) and not view.deleting]
+        """The ReplicaSets of this very Agent that are to stay, one of each revision."""
+        return [view for view in self._lasting() if not view.baseline]
 
-    def pods_of(self, revision: str) -> list[PodView]:
-        """The pods of a revision, by name."""
+    def baselines(self) -> list[ReplicaSetView]:
+        """Those of fresh pods with which a new revision is compared; they count nowhere else."""
+        return [view for view in self._lasting() if view.baseline]
+
+    def pods_of(self, revision: str, *, baseline: bool = False) -> list[PodView]:
+        """The pods of a revision, by name: its own, or those of the `baseline`."""
         ordered = sorted(self.pods.items())
-        return [pod for _, pod in ordered if pod.revision == revision]
+        of_it = (pod for _, pod in ordered if pod.revision == revision)
+        return [pod for pod in of_it if pod.baseline is baseline]
+
+    def _lasting(self) -> list[ReplicaSetView]:
+        return [view for view in self.replica_sets.values() if self.own(view) and not view.deleting]

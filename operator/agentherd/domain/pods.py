@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from agentherd.domain.drain import Mark, Shrinking, shrink
@@ -43,9 +44,13 @@ SELDOM: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sized:
-    """The sizes to ask for now, the writes that belong to them, and when to look again."""
+    """The sizes to ask for now, the writes that belong to them, and when to look again.
+
+    `fresh` are those of baselines.
+    """
 
     sizes: Mapping[str, int]
+    fresh: Mapping[str, int]
     intents: tuple[Merge | Scale, ...]
     wake_at: datetime | None
 
@@ -55,24 +60,30 @@ def sized(
     sizes: Mapping[str, int],
     revisions: Mapping[str, Revision],
     *,
+    fresh: Mapping[str, int] = MappingProxyType({}),
     settle: timedelta,
     now: datetime,
 ) -> Sized:
-    """Bring the ReplicaSets that exist to `sizes`; `revisions` are their contents, if known."""
-    result = dict(sizes)
+    """Bring the ReplicaSets that exist to `sizes`; `revisions` are their contents, if known.
+
+    `fresh` are the sizes of baselines.
+    """
+    result, baselines = dict(sizes), dict(fresh)
     intents: list[Merge | Scale] = []
     times: list[datetime] = []
-    for view in seen.sets():
-        size = sizes.get(view.revision, 0)
+    for view in (*seen.sets(), *seen.baselines()):
+        wanted, found = (fresh, baselines) if view.baseline else (sizes, result)
+        size = wanted.get(view.revision, 0)
         shrinking = _shrink(seen, view, size, revisions, settle=settle, now=now)
-        result[view.revision] = shrinking.size
+        found[view.revision] = shrinking.size
         intents += _writes(seen, view, shrinking)
         if shrinking.mark:
             # Nobody tells us of our own marks, and what follows from them is not known before.
             times.append(now + LOOK_AGAIN)
         if shrinking.wake_at is not None:
             times.append(shrinking.wake_at)
-    return Sized(sizes=result, intents=tuple(intents), wake_at=min(times, default=None))
+    wake_at = min(times, default=None)
+    return Sized(sizes=result, fresh=baselines, intents=tuple(intents), wake_at=wake_at)
 
 
 def replaced(seen: AgentObservation, under_way: Run | None) -> Iterator[Delete]:
@@ -164,7 +175,7 @@ def _shrink(
     settle: timedelta,
     now: datetime,
 ) -> Shrinking:
-    pods = seen.pods_of(view.revision)
+    pods = seen.pods_of(view.revision, baseline=view.baseline)
     if not _is_served(seen):
         return Shrinking(size=size, mark={}, unmark=(), wake_at=None)
     revision = revisions.get(view.revision)
@@ -190,7 +201,7 @@ def _writes(
     seen: AgentObservation, view: ReplicaSetView, shrinking: Shrinking
 ) -> Iterator[Merge | Scale]:
     """Marks before a smaller size, a larger size before marks are taken away."""
-    pods = {pod.uid: pod for pod in seen.pods_of(view.revision)}
+    pods = {pod.uid: pod for pod in seen.pods_of(view.revision, baseline=view.baseline)}
     for uid, mark in shrinking.mark.items():
         yield _marked(pods[uid], mark)
     if view.wanted != shrinking.size:

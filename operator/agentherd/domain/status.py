@@ -48,7 +48,8 @@ def next_status(
     agent, before = seen.agent, seen.agent.status
     sets = [view for view in seen.replica_sets.values() if seen.own(view)]
     changed = verdict.phase != before.phase
-    updated = next((view for view in sets if view.revision == (stable or asked)), None)
+    whole = [view for view in sets if not view.baseline]
+    updated = next((view for view in whole if view.revision == (stable or asked)), None)
     return AgentStatus(
         observed_generation=agent.metadata.generation,
         phase=verdict.phase,
@@ -57,7 +58,7 @@ def next_status(
         replicas=sum(view.replicas for view in sets),
         ready_replicas=sum(view.ready for view in sets),
         available_replicas=facts.serving,
-        updated_replicas=next((view.replicas for view in sets if view.revision == asked), 0),
+        updated_replicas=next((view.replicas for view in whole if view.revision == asked), 0),
         selector=f"{WORKLOAD_LABELS[agent.KIND]}={agent.metadata.name}",
         stable_revision=stable,
         target_revision=asked,

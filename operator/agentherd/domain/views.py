@@ -25,6 +25,9 @@ from agentherd.domain.kinds import (
     ADMITTED_LABEL,
     AGENT,
     APPLIED_ANNOTATION,
+    BASELINE,
+    BASELINE_ENDING,
+    BASELINE_LABEL,
     CONFIG_ANNOTATION,
     DELETION_COST_ANNOTATION,
     DRAINING_ANNOTATION,
@@ -108,7 +111,10 @@ class RevisionView(Child):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSetView(Child):
-    """The ReplicaSet of one revision: replicas asked for and seen."""
+    """The ReplicaSet of one revision: replicas asked for and seen.
+
+    That of a `baseline` has the fresh pods with which another revision is compared.
+    """
 
     revision: str
     wanted: int
@@ -117,6 +123,7 @@ class ReplicaSetView(Child):
     available: int
     current: bool
     fault: Fault | None
+    baseline: bool = False
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -131,6 +138,7 @@ class ReplicaSetView(Child):
             available=status.get("availableReplicas", 0),
             current=status.get("observedGeneration", 0) >= raw["metadata"].get("generation", 0),
             fault=_replica_failure(raw),
+            baseline=raw["metadata"]["name"].endswith(BASELINE_ENDING),
         )
 
     @property
@@ -163,6 +171,7 @@ class PodView(Child):
     draining_since: datetime | None = None
     released: bool = False
     warmth: Warmth | None = None
+    baseline: bool = False
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -187,6 +196,7 @@ class PodView(Child):
             draining_since=_time(annotations.get(DRAINING_ANNOTATION)),
             released=annotations.get(DELETION_COST_ANNOTATION) == RELEASED_COST,
             warmth=warmth,
+            baseline=_label(raw, BASELINE_LABEL) == BASELINE,
         )
 
     @property
@@ -309,7 +319,7 @@ def _end(raw: Raw) -> Raw | None:
 
 def _revision(raw: Raw) -> str:
     """The revision by the object's name, which nobody can take away as they can a label."""
-    name: str = raw["metadata"]["name"]
+    name: str = raw["metadata"]["name"].removesuffix(BASELINE_ENDING)
     return intern(name.rpartition("-")[2])
 
 

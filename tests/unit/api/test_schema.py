@@ -103,6 +103,7 @@ ANALYSIS_DEFAULTS = {
     ".warmUpSeconds": 5,
     ".minimumRequests": 20,
     ".onInconclusive": "Hold",
+    ".baseline": "Stable",
     ".errorMargin": 2,
     ".performanceImpact": 0.2,
     ".feedbackWeight": 0.3,

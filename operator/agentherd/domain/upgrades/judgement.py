@@ -20,6 +20,7 @@ from agentherd.api import (
     StrategyType,
     Verdict,
 )
+from agentherd.api.analysis import Baseline
 from agentherd.domain.judging.analysis import CountedPod, looked, waits_for_stable
 from agentherd.domain.judging.metrics import judged as measured
 from agentherd.domain.judging.testers import answers
@@ -58,14 +59,14 @@ def judgement_of(
         analysis,
         settings,
         canary=_counted_of(seen, status.to_revision),
-        stable=_counted_of(seen, status.from_revision),
+        stable=_counted_of(seen, status.from_revision, baseline=_is_fresh(settings, status)),
         weight=status.weight,
         counters=_counters(seen),
         now=now,
     )
     known = measured(analysis.metrics, settings.metrics, answers(seen, upgrade))
     analysis = analysis.model_copy(update={"metrics": known})
-    situation = _situation(seen, status, course, analysis)
+    situation = _situation(seen, status, course, analysis, settings)
     return judged(analysis, settings, upgrade.spec.feedback, situation)
 
 
@@ -90,7 +91,8 @@ def carried_on(
     if after.weight_since is None:
         analysis = analysis.model_copy(update={"step_requests": 0})
     feedback = governing.upgrade.spec.feedback
-    return judged(analysis, settings, feedback, _situation(seen, after, course, analysis))[0]
+    situation = _situation(seen, after, course, analysis, settings)
+    return judged(analysis, settings, feedback, situation)[0]
 
 
 def settings_of(spec: AgentUpgradeSpec, status: AgentUpgradeStatus) -> Analysis | None:
@@ -126,23 +128,26 @@ def _situation(
     status: AgentUpgradeStatus,
     course: Course,
     analysis: AnalysisStatus,
+    settings: Analysis,
 ) -> Situation:
     at_a_step = 0 < status.step <= len(course.steps)
     served = seen.agent.spec.operating_mode is OperatingMode.RUNNING
+    fresh = _is_fresh(settings, status)
     new = _side_of(seen, "new", status.to_revision)
-    stable = _side_of(seen, "stable", status.from_revision)
+    stable = _side_of(seen, "stable", status.from_revision, baseline=fresh)
     return Situation(
         compared=seen.agent.spec.metrics is not None,
         step=status.step,
         weight=course.steps[status.step - 1].weight if at_a_step and served else 0,
         last=at_a_step and status.step == len(course.steps),
-        unread="; ".join(filter(None, (new.unread, stable.unread))),
+        unread="; ".join(filter(None, (new.unread, stable.unread)))
+        or (_no_baseline(seen) if fresh and not stable.pods else ""),
         blind=new.is_silent or stable.is_silent,
         untold=_untold(seen, new, stable),
         lonely=waits_for_stable(
             analysis,
             canary=_counted_of(seen, status.to_revision),
-            stable=_counted_of(seen, status.from_revision),
+            stable=_counted_of(seen, status.from_revision, baseline=fresh),
         ),
     )
 
@@ -168,8 +173,24 @@ class _Side:
         return f"the metrics of {silent} {what}" if silent else ""
 
 
-def _side_of(seen: AgentObservation, version: str, revision: str | None) -> _Side:
-    pods = [pod for pod in seen.pods_of(revision or "") if pod.ready and not pod.deleting]
+def _is_fresh(settings: Analysis, status: AgentUpgradeStatus) -> bool:
+    """Whether the new version is compared with fresh pods only; without steps there are none."""
+    return settings.baseline is Baseline.FRESH and status.steps > 0
+
+
+def _no_baseline(seen: AgentObservation) -> str:
+    """That nobody is there yet to compare with, and why as far as it is told."""
+    faults = [view.fault for view in seen.baselines()]
+    faults += [pod.fault for _, pod in sorted(seen.pods.items()) if pod.baseline]
+    why = next((f": {fault.message}" for fault in faults if fault is not None), "")
+    return f"no fresh pod of the stable version is ready yet{why}"
+
+
+def _side_of(
+    seen: AgentObservation, version: str, revision: str | None, *, baseline: bool = False
+) -> _Side:
+    found = seen.pods_of(revision or "", baseline=baseline)
+    pods = [pod for pod in found if pod.ready and not pod.deleting]
     told = (_counted(seen, pod).totals for pod in pods)
     return _Side(version=version, pods=len(pods), told=tuple(t for t in told if t is not None))
 
@@ -206,8 +227,10 @@ def _untold(seen: AgentObservation, new: _Side, stable: _Side) -> str:
     return f"the new version does not tell {' nor '.join(silent)}, as the stable version does"
 
 
-def _counted_of(seen: AgentObservation, revision: str | None) -> list[CountedPod]:
-    return [_counted(seen, pod) for pod in seen.pods_of(revision or "")]
+def _counted_of(
+    seen: AgentObservation, revision: str | None, *, baseline: bool = False
+) -> list[CountedPod]:
+    return [_counted(seen, pod) for pod in seen.pods_of(revision or "", baseline=baseline)]
 
 
 def _counted(seen: AgentObservation, pod: PodView) -> CountedPod:

@@ -322,4 +322,5 @@ def weight_seen(seen: AgentObservation, *, new: str, old: str) -> int | None:
 
 
 def _readings(seen: AgentObservation, revision: str) -> list[Reading]:
-    return [seen.readings[pod.uid] for pod in seen.pods_of(revision) if pod.uid in seen.readings]
+    pods = (*seen.pods_of(revision), *seen.pods_of(revision, baseline=True))
+    return [seen.readings[pod.uid] for pod in pods if pod.uid in seen.readings]

@@ -1,0 +1,36 @@
+"""Fresh pods of the stable version, where a new one is to be compared with its like.
+
+Pods that have served for days are warm, and more of them share the requests than of the new
+version. Who wants neither to count asks for as many fresh pods of the stable version as the new one
+has, for the time in which both are compared. They are stable pods like any other to whoever sends
+requests, and additional ones: no size of either version depends on them, and nothing waits for them
+but the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentherd.api import UpgradePhase
+from agentherd.api.analysis import Baseline
+from agentherd.domain.upgrades.run import Run
+
+_COMPARED = frozenset({UpgradePhase.PROGRESSING, UpgradePhase.PAUSED})
+
+
+def fresh_sizes(under_way: Run | None, sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """The size of the baseline by its revision, and none at all while nothing is compared.
+
+    `sizes` are those of the versions. It starts with the pods of the first step that is to get
+    requests, and ends with the last step.
+    """
+    if under_way is None or not under_way.moving or under_way.old is None:
+        return {}
+    status, steps = under_way.status, under_way.course.steps
+    at_a_step = status.phase in _COMPARED and 0 < status.step <= len(steps)
+    if not at_a_step or not steps[status.step - 1].weight:
+        return {}
+    analysis = status.strategy.analysis if status.strategy is not None else None
+    if analysis is None or analysis.baseline is not Baseline.FRESH:
+        return {}
+    return {under_way.serving: sizes.get(under_way.new.hash, 0)}

@@ -1,0 +1,119 @@
+"""Fresh pods of the stable version: when they are wanted, and who takes them for what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.twin.samples import NOON, agent, pod_view, set_view
+from tests.unit.domain.test_judgement import COUNTERS, EAGER, STEP, strategy, told
+from tests.unit.domain.test_run import NEW, OLD, begun, found, seen_with
+
+from agentherd.domain import children
+from agentherd.domain.kinds import BASELINE_LABEL
+from agentherd.domain.revision import revision_of
+from agentherd.domain.upgrades.baseline import fresh_sizes
+from agentherd.domain.upgrades.run import Run, weight_seen
+
+SIZES = {OLD.hash: 2, NEW.hash: 1}
+FRESH = EAGER | {"baseline": "Fresh"}
+METRICS: dict[str, Any] = {"metrics": {}}
+
+
+def at_a_step(analysis: dict[str, Any] = FRESH, **status: Any) -> Run:
+    known = {"steps": 2, "strategy": strategy() | {"analysis": analysis}, **STEP}
+    return found(seen_with(begun(status=known | status), **METRICS))
+
+
+def test_the_baseline_has_as_many_pods_as_the_new_version() -> None:
+    assert fresh_sizes(at_a_step(weightSince=None), SIZES) == {OLD.hash: 1}
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        None,
+        at_a_step(EAGER),
+        at_a_step(step=1, weight=0, weightSince=None),
+        found(seen_with(begun("Promoting", status={"step": 3}), **METRICS)),
+        found(seen_with(begun("Succeeded"), stable=NEW.hash, **METRICS)),
+        at_a_step(steps=0, step=0, weight=0),
+    ],
+    ids=["no upgrade", "the stable pods", "no requests", "promotion", "the end", "no steps"],
+)
+def test_otherwise_there_is_none(run: Run | None) -> None:
+    assert fresh_sizes(run, SIZES) == {}
+
+
+def test_fresh_pods_are_stable_ones_to_whoever_sends_requests() -> None:
+    """They have all labels of the others, and one more by which their ReplicaSet knows them."""
+    one = agent()
+    whole = children.replica_set(one, revision_of(one.spec))
+    baseline = children.baseline(one, revision_of(one.spec))
+
+    def labels(manifest: dict[str, Any]) -> dict[str, str]:
+        found: dict[str, str] = manifest["spec"]["template"]["metadata"]["labels"]
+        return found
+
+    assert baseline["metadata"]["name"] == whole["metadata"]["name"] + "-baseline"
+    assert labels(baseline) == labels(whole) | {BASELINE_LABEL: "true"}
+    selector = baseline["spec"]["selector"]["matchLabels"]
+    assert selector == whole["spec"]["selector"]["matchLabels"] | {BASELINE_LABEL: "true"}
+
+
+def test_a_revision_has_one_replica_set_beside_its_baseline() -> None:
+    """Whoever asks for sizes must not get those of fresh pods."""
+    sets = [set_view(OLD.hash), set_view(OLD.hash, name="b", baseline=True, wanted=1)]
+    pods = [
+        pod_view("p", revision=OLD.hash),
+        pod_view("q", revision=OLD.hash, baseline=True),
+    ]
+    seen = seen_with(
+        replica_sets={view.name: view for view in sets}, pods={pod.name: pod for pod in pods}
+    )
+
+    assert [view.wanted for view in seen.sets()] == [2]
+    assert [view.name for view in seen.baselines()] == ["b"]
+    assert [pod.name for pod in seen.pods_of(OLD.hash)] == ["p"]
+    assert [pod.name for pod in seen.pods_of(OLD.hash, baseline=True)] == ["q"]
+
+
+def test_requests_of_fresh_pods_are_requests_of_the_stable_version() -> None:
+    """The weight that is seen is measured at all of its pods."""
+    pods = {
+        "n": pod_view("n", revision=NEW.hash),
+        "o": pod_view("o", revision=OLD.hash),
+        "f": pod_view("f", revision=OLD.hash, baseline=True),
+    }
+    recent = {"n": 20.0, "o": 20.0, "f": 60.0}
+    readings = {
+        f"uid-of-{name}": told(0).__class__(
+            recent=each, in_flight=0, at=NOON, seconds=10, since_last=each
+        )
+        for name, each in recent.items()
+    }
+
+    seen = seen_with(pods=pods, readings=readings)
+
+    assert weight_seen(seen, new=NEW.hash, old=OLD.hash) == 20
+
+
+def test_without_a_fresh_pod_the_step_is_held_and_says_so() -> None:
+    """However many requests the other stable pods have had."""
+    notes = [{"uid": f"uid-of-{name}", "requests": 100, "errors": 0} for name in ("new", "old")]
+    analysis = {"verdict": "Inconclusive", "since": NOON, "pods": notes, "counters": COUNTERS}
+    status = {"steps": 2, "strategy": strategy() | {"analysis": FRESH}, "analysis": analysis}
+    views = (pod_view("new", revision=NEW.hash), pod_view("old", revision=OLD.hash))
+
+    run = found(
+        seen_with(
+            begun(status=status | STEP | {"weightSince": NOON.replace(hour=11)}),
+            pods={view.name: view for view in views},
+            readings={"uid-of-new": told(190), "uid-of-old": told(190)},
+            **METRICS,
+        )
+    )
+
+    assert run.status.analysis is not None
+    assert run.status.analysis.canary.requests == 0
+    assert "no fresh pod of the stable version is ready yet" in run.move.message
