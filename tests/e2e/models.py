@@ -101,6 +101,12 @@ def change(world: World, name: str = NAME, **spec: Any) -> str:
     return f"{name}-{changed['metadata']['generation']}"
 
 
+def change_field(world: World, field: str, value: object, *, name: str = NAME) -> str:
+    """The same for a field that is a parameter of the test."""
+    spec: dict[str, Any] = {field: value}
+    return change(world, name, **spec)
+
+
 def served(world: World, *versions: Object, name: str = NAME, **spec: Any) -> None:
     """Apply one with a route and wait until it is ready."""
     world.apply(routed(world, *versions, name=name, **spec))

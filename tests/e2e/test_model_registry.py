@@ -14,6 +14,7 @@ from tests.e2e.models import (
     MODEL_LABEL,
     QUICKLY,
     change,
+    change_field,
     message,
     model,
     pods,
@@ -268,7 +269,7 @@ def test_h10_an_incompatible_version_gets_no_pod(world: World, by: str, *, requi
     before = [pod["metadata"]["uid"] for pod in pods(world, name)]
 
     asked = {"version": "v2", "weight": 10} if by == "canary" else "v2"
-    change(world, name, **{by: asked})
+    change_field(world, by, asked, name=name)
     found = wait_until(
         world, lambda seen: condition_status(seen, "Compatible") == "False", name=name
     )

@@ -1,0 +1,292 @@
+"""What follows from what was seen of a ModelDeployment, lived through on a cluster in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from tests.twin import Controllers, Twin, in_fake_time
+from tests.twin.models import NAME, ModelRig, raw_model
+from tests.twin.rig import loop_clock
+
+from agentherd.domain.kinds import AGENT_UPGRADE, CONTROLLER_REVISION, MODEL_DEPLOYMENT, REPLICA_SET
+
+ROUTED: Final[dict[str, Any]] = {
+    "traffic": {"parentRefs": [{"name": "gate"}]},
+    "upgradePolicy": {
+        "scaleDownDelaySeconds": 3,
+        "abortScaleDownDelaySeconds": 3,
+        "canary": {"steps": [{"weight": 5, "pause": {"seconds": 2}}, {"weight": 20}]},
+    },
+}
+
+Act = Callable[[Twin], object]
+
+
+class Life:
+    """A ModelDeployment, what people do with it, and what it said of itself after each of that."""
+
+    def __init__(self, **spec: Any) -> None:
+        self.spec = ROUTED | spec
+        self.states: dict[str, list[str]] = {}
+        self.phases: list[str] = []
+
+    def live(self, *acts: Act | dict[str, Any] | int) -> Life:
+        """Let people change the spec (a dict) or act, and seconds go by (a number)."""
+
+        async def living() -> None:
+            self.twin = Twin(loop_clock)
+            controllers = Controllers(self.twin)
+            controllers.sick_images["model:sick"] = "ImagePullBackOff"
+            self.rig = ModelRig(self.twin, controllers=controllers)
+            self.twin.put(MODEL_DEPLOYMENT, raw_model(("v1", "v2", "v3", "sick"), **self.spec))
+            await self._work(3)
+            for act in acts:
+                if isinstance(act, dict):
+                    self.twin.edit(MODEL_DEPLOYMENT, NAME, {"spec": act})
+                elif isinstance(act, int):
+                    await self._work(act)
+                else:
+                    act(self.twin)
+
+        in_fake_time(living)
+        return self
+
+    async def _work(self, seconds: int) -> None:
+        for _ in range(seconds):
+            for _ in range(6):
+                self.rig.feed()
+                await self.rig.work()
+                self.rig.controllers.settle()
+                self._note()
+            await asyncio.sleep(1)
+
+    def _note(self) -> None:
+        for version in self.status.get("versions", ()):
+            seen = self.states.setdefault(version["name"], [])
+            if seen[-1:] != [version["state"]]:
+                seen.append(version["state"])
+        if (phase := self.status.get("phase")) and self.phases[-1:] != [phase]:
+            self.phases.append(phase)
+
+    @property
+    def model(self) -> dict[str, Any]:
+        return self.twin.live(MODEL_DEPLOYMENT, NAME)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.model.get("status", {})
+        return found
+
+    @property
+    def upgrades(self) -> dict[str, str]:
+        return {
+            raw["metadata"]["name"]: raw["status"].get("phase")
+            for raw in self.twin.all(AGENT_UPGRADE)
+        }
+
+    @property
+    def swaps(self) -> list[tuple[str, str, str]]:
+        return [(s["from"], s["to"], s["outcome"]) for s in self.status.get("swaps", ())]
+
+    def version(self, name: str) -> dict[str, Any]:
+        return next(dict(v) for v in self.status["versions"] if v["name"] == name)
+
+    def condition(self, kind: str) -> dict[str, Any] | None:
+        return next((c for c in self.status["conditions"] if c["type"] == kind), None)
+
+    def with_pods(self) -> int:
+        return sum(raw["spec"]["replicas"] > 0 for raw in self.twin.all(REPLICA_SET))
+
+
+def tried(version: str = "v2", **fields: Any) -> dict[str, Any]:
+    return {"canary": {"version": version} | (fields or {"weight": 10})}
+
+
+# Promotion
+
+
+def test_a_canary_with_a_weight_stays_there() -> None:
+    one = Life().live(tried(), 60)
+
+    assert [one.version(name)["weight"] for name in ("v1", "v2")] == [90, 10]
+    assert (one.status["activeVersion"], one.status["canaryVersion"]) == ("v1", "v2")
+
+
+def test_the_weight_of_a_canary_follows_the_spec() -> None:
+    one = Life().live(tried(), 10, tried(weight=15), 3)
+
+    assert one.version("v2")["weight"] == 15
+    assert len(one.upgrades) == 1
+
+
+def test_a_canary_with_steps_becomes_the_active_version_of_the_spec() -> None:
+    steps = [{"weight": 5, "pause": {"seconds": 2}}, {"weight": 20, "pause": {"seconds": 2}}]
+
+    one = Life().live(tried(steps=steps), 20)
+
+    assert one.model["spec"]["activeVersion"] == one.status["activeVersion"] == "v2"
+    assert one.model["spec"].get("canary") is None
+
+
+def test_a_canary_that_a_person_makes_active_takes_over_and_is_none_any_more() -> None:
+    """Left in the spec it would be tried again beside whatever serves next."""
+    one = Life().live(tried(), 10, {"activeVersion": "v2"}, 10)
+
+    assert one.status["activeVersion"] == "v2"
+    assert one.model["spec"].get("canary") is None
+    assert list(one.upgrades.values()) == ["Succeeded"]
+
+
+def test_a_canary_that_served_before_is_no_more_than_a_canary() -> None:
+    """A swap goes back to it at once; nobody has asked for one."""
+    one = Life().live({"activeVersion": "v2"}, 20, tried("v1"), 20)
+
+    assert [one.version(name)["weight"] for name in ("v1", "v2")] == [10, 90]
+
+
+def test_a_version_that_served_before_is_gone_back_to_at_once() -> None:
+    one = Life(keepWarm=True).live({"activeVersion": "v2"}, 60, {"activeVersion": "v1"}, 2)
+
+    assert one.status["activeVersion"] == "v1"
+    assert one.states["v1"] == ["Loading", "Active", "Standby", "Active"]
+
+
+def test_a_swap_passes_through_the_states_in_their_order() -> None:
+    one = Life().live({"activeVersion": "v2"}, 30)
+
+    assert one.states["v1"] == ["Loading", "Active", "Standby", "Draining", "Pending"]
+    assert one.states["v2"] == ["Pending", "Loading", "Ready", "Canary", "Active"]
+    assert one.phases == ["Loading", "Ready"]
+
+
+# Changes of mind
+
+
+def test_a_canary_that_is_removed_leaves_nothing_behind() -> None:
+    one = Life().live(tried(), 10, {"canary": None}, 20)
+
+    assert one.version("v1")["weight"] == 100
+    assert one.with_pods() == 1
+    assert one.swaps == [("v1", "v2", "Superseded")]
+
+
+def test_another_canary_takes_the_place_of_the_first() -> None:
+    one = Life().live(tried(), 10, tried("v3"), 20)
+
+    assert [one.version(name)["weight"] for name in ("v1", "v2", "v3")] == [90, 0, 10]
+    assert one.swaps == [("v1", "v2", "Superseded")]
+
+
+def test_a_swap_comes_before_a_canary() -> None:
+    """Which is tried again beside the version that has taken over."""
+    one = Life().live(tried(), 10, {"activeVersion": "v3"}, 40)
+
+    assert one.status["activeVersion"] == "v3"
+    assert one.version("v2")["weight"] == 10
+    assert one.swaps == [("v1", "v2", "Superseded"), ("v1", "v3", "Promoted")]
+
+
+# What does not work
+
+
+@pytest.mark.parametrize("asked", [{"activeVersion": "sick"}, tried("sick")])
+def test_a_version_that_fails_is_given_up_once(asked: dict[str, Any]) -> None:
+    one = Life().live(asked, 60)
+
+    assert one.status["activeVersion"] == "v1"
+    assert one.swaps == [("v1", "sick", "RolledBack")]
+    assert one.states["sick"] == ["Pending", "Loading", "Failed"]
+    assert one.status["lastRollback"]["version"] == "sick"
+    assert one.phases == ["Loading", "Ready"]
+
+
+def test_a_failed_canary_is_not_tried_again_with_another_weight() -> None:
+    one = Life().live(tried("sick"), 20, tried("sick", weight=5), 30)
+
+    assert len(one.upgrades) == 1
+
+
+def test_what_serves_is_known_though_the_record_of_its_revision_is_deleted() -> None:
+    """Else its canary would be given up, as one beside nothing."""
+
+    def forget(twin: Twin) -> None:
+        name = NAME + "-" + twin.live(MODEL_DEPLOYMENT, NAME)["status"]["stableRevision"]
+        twin.remove(CONTROLLER_REVISION, name)
+
+    one = Life().live(tried(), 10, forget, 10)
+
+    assert one.status["activeVersion"] == "v1"
+    assert one.swaps == []
+
+
+def test_an_incompatible_version_gets_no_pods_and_what_serves_goes_on() -> None:
+    one = Life(requires={"api": "chat"}).live(1)
+
+    assert one.with_pods() == 0
+    assert (one.condition("Compatible") or {})["status"] == "False"
+    assert one.status["phase"] == "Failed"
+
+
+def test_what_serves_goes_on_when_users_need_more() -> None:
+    """Its pods are kept up, and the difference is told."""
+
+    def spoil(twin: Twin) -> None:
+        twin.remove(REPLICA_SET, twin.names(REPLICA_SET)[0])
+
+    one = Life().live({"requires": {"api": "chat"}}, 3, spoil, 5)
+
+    assert one.with_pods() == 1
+    assert one.status["phase"] == "Ready"
+    assert (one.condition("Compatible") or {})["status"] == "False"
+    assert one.version("v1")["compatible"] is False
+
+
+def test_a_version_that_is_not_registered_any_more_is_told_only_while_it_has_pods() -> None:
+    rest = raw_model(("v2", "v3"))["spec"]["versions"]
+
+    one = Life(keepWarm=True).live({"activeVersion": "v2"}, 30, {"versions": rest}, 3)
+    there = [version["name"] for version in one.status["versions"]]
+    two = Life().live({"activeVersion": "v2"}, 30, {"versions": rest}, 3)
+    gone = [version["name"] for version in two.status["versions"]]
+
+    assert (there, gone) == (["v2", "v3", "v1"], ["v2", "v3"])
+
+
+def test_hands_are_off_a_model_that_is_unmanaged() -> None:
+    """Not even the canary that a person has made active is promoted."""
+
+    def leave(twin: Twin) -> None:
+        notes = {"metadata": {"annotations": {"agentherd.dev/unmanaged": "true"}}}
+        twin.edit(MODEL_DEPLOYMENT, NAME, notes)
+
+    one = Life().live(tried(), 10, leave, {"activeVersion": "v2"}, 20)
+
+    assert one.status["activeVersion"] == "v1"
+    assert one.upgrades == {"embedder-2": "Paused"}
+
+
+def test_no_canary_takes_over_while_nothing_is_wanted() -> None:
+    one = Life(replicas=0).live(2, {"replicas": 1}, 4, {"replicas": 0}, 3, tried(), 10)
+
+    assert one.model["spec"]["activeVersion"] == "v1"
+
+
+# At rest
+
+
+def test_nothing_is_written_while_nothing_happens() -> None:
+    one = Life().live(tried(), 30)
+    before = one.twin.version
+
+    async def rest() -> None:
+        for _ in range(20):
+            one.rig.feed()
+            await one.rig.work()
+            one.rig.controllers.settle()
+
+    in_fake_time(rest)
+
+    assert one.twin.version == before
