@@ -126,6 +126,23 @@ def test_g02_a_probe_that_fails_does_not_wait_for_a_verdict(world: World, tmp_pa
     assert analysis(found)["score"]["total"] < 700
 
 
+def test_a_version_that_leaks_is_given_up_for_its_memory(world: World, tmp_path: Path) -> None:
+    """Though its probe may fail before the kubelet tells how the container has ended."""
+    policy = canary(step(50, waits=True), analysis=SOON, abortScaleDownDelaySeconds=20)
+    config = {"memoryLeakMBPerSecond": "10"}
+
+    with changed_under_load(world, tmp_path, policy=policy, config=config) as upgrade:
+        world.wait_upgrade(upgrade, "RolledBack", within=ENDS)
+        found = world.wait_until(
+            "AgentUpgrade",
+            upgrade,
+            lambda seen: seen["status"]["rollback"]["trigger"] == "OutOfMemory",
+            within=10,
+        )
+
+    assert "more memory than its limit (OOMKilled)" in found["status"]["rollback"]["reason"]
+
+
 @pytest.mark.row("G03")
 def test_g03_bad_feedback_alone_rolls_nothing_back(world: World, tmp_path: Path) -> None:
     """It makes 300 of 1000; 700 roll back."""
@@ -266,6 +283,10 @@ class Teller(http.server.BaseHTTPRequestHandler):
         wrong = {"nan": "NaN", "negative": "-1", "huge": "1e300"}.get(HOW)
         if wrong:
             text = "\\n".join([*lines, f'http_requests_total{{code="200"}} {wrong}', ""])
+        if HOW == "unlabelled":
+            counts = [l for l in text.splitlines() if l.startswith("http_requests_total{")]
+            total = sum(float(l.rpartition(" ")[2]) for l in counts)
+            text = "\\n".join([*lines, f"http_requests_total {total}", ""])
         if HOW == "html":
             text = "<html>http_requests_total 5</html>"
         if HOW == "slow":
@@ -355,6 +376,30 @@ def test_metrics_that_cannot_be_read_hold_a_step_and_roll_nothing_back(
     assert said in (condition(held, "Progressing") or {})["message"]
     assert said in message(held)
     assert analysis(held)["canary"] == {"requests": 0, "errors": 0, "timed": 0, "microseconds": 0}
+    assert "rollback" not in found["status"]
+
+
+def test_a_version_that_stops_to_tell_its_errors_is_held(world: World, tmp_path: Path) -> None:
+    """It is not passed by its latency alone, and not rolled back either."""
+    policy = canary(step(50, seconds=1), analysis=SOON)
+    plain = telling("plainly")
+    world.apply(routed(world, "a", template=plain, metrics={"port": 9100}, upgradePolicy=policy))
+    world.wait_until_ready("a", within=2 * START)
+
+    with load(world, "a", tmp_path, rate=RATE) as running:
+        upgrade = change(world, "a", template=telling("unlabelled"))
+        held = world.wait_until(
+            "AgentUpgrade",
+            upgrade,
+            lambda seen: "does not tell which requests ended in errors" in message(seen),
+            within=ENDS,
+        )
+        promote(world, upgrade, full=True)
+        found = world.wait_upgrade(upgrade, "Succeeded", within=ENDS)
+        wait_until_sent(world, running, 1)
+
+    assert analysis(held)["verdict"] == "Inconclusive"
+    assert "no http_requests_total has the label code" in message(held)
     assert "rollback" not in found["status"]
 
 

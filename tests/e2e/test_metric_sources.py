@@ -286,13 +286,35 @@ def test_a_version_is_promoted_after_its_tester_has_passed_and_not_before(
 
 def test_a_tester_that_takes_too_long_has_failed(shared_world: World) -> None:
     world = shared_world
-    world.apply(judged("endless", job("sleep 600", timeoutSeconds=5)))
+    world.apply(judged("endless", job("sleep 600", timeoutSeconds=20)))
     world.wait_until_ready("endless")
 
     found = wait_for_end(world, change(world, "endless", version="2.0.0"))
 
     assert found["status"]["rollback"]["trigger"] == "TestFailed"
     assert "DeadlineExceeded" in found["status"]["rollback"]["reason"]
+
+
+def test_a_tester_that_never_ran_is_held_against_nobody(shared_world: World) -> None:
+    """Its image cannot be pulled: it has found out nothing, and the upgrade says so."""
+    world = shared_world
+    missing = job("true", timeoutSeconds=10)
+    (first,) = missing["job"]["template"]["spec"]["containers"]
+    first["image"] = "localhost/agentherd/none:1"
+    world.apply(judged("unstarted", missing))
+    world.wait_until_ready("unstarted")
+    upgrade = change(world, "unstarted", version="2.0.0")
+
+    held = world.wait_until(
+        "AgentUpgrade",
+        upgrade,
+        lambda seen: "has not started" in (condition(seen, "Progressing") or {}).get("message", ""),
+        within=2 * START,
+    )
+
+    assert held["status"]["phase"] == "Paused"
+    assert "rollback" not in held["status"]
+    assert metric(held, "smoke")["verdict"] == "Inconclusive"
 
 
 def test_a_tester_is_run_once_whoever_is_killed_meanwhile(world: World) -> None:

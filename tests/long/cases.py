@@ -94,7 +94,7 @@ CASES: Final[Mapping[str, Case]] = {
         what="leaks 3 MB a second until it is killed",
         config={"memoryLeakMBPerSecond": "3"},
         # A probe that is made each second may see its end before the kubelet tells of it.
-        triggers=frozenset({"Crash", "HealthProbe"}),
+        triggers=frozenset({"OutOfMemory", "HealthProbe"}),
         killed=True,
     ),
     "error-body": Case(

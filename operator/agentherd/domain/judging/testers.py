@@ -47,8 +47,8 @@ from agentherd.domain.views import JobView
 KEPT_SECONDS: Final = 86400
 """How long a Job that has ended can be looked at."""
 
-RUNS: Final = "its Job runs"
-"""What is noted of a tester that has a pod that runs."""
+RUNS: Final = "its Job has not ended yet"
+"""What is noted of a tester as soon as a pod of it runs, and of none that never did."""
 
 _SERVICE: Final = "$(CANARY_SERVICE)"
 
