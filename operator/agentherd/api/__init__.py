@@ -13,6 +13,7 @@ from agentherd.api.agent import (
     AgentSpec,
     AgentStatus,
     ConfigRecord,
+    ModelRef,
     Transition,
 )
 from agentherd.api.analysis import (
@@ -136,6 +137,7 @@ __all__ = [
     "ModelDeploymentSpec",
     "ModelDeploymentStatus",
     "ModelPhase",
+    "ModelRef",
     "ModelVersion",
     "Monitoring",
     "ObjectMeta",

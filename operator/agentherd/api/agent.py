@@ -77,14 +77,27 @@ Config = Annotated[
 ]
 
 
+class ModelRef(WireModel):
+    """A ModelDeployment in the same namespace."""
+
+    name: AgentName
+    """Name of the ModelDeployment. Required."""
+
+    port: Annotated[Int32, Field(ge=1, le=65535)] = 8080
+    """Port of its Service. Defaults to 8080."""
+
+    restart_on_swap: bool = False
+    """Whether a swap of the model is a new revision. Defaults to `false`."""
+
+
 class AgentSpec(WireModel):
     """What is wanted of the Agent."""
 
     version: Version | None = None
-    """Semantic version (SemVer 2.0) of the agent, for example `1.4.2`, without a leading `v`. It is
-    shown by kubectl, put on every pod as the label `app.kubernetes.io/version` (a `+` becomes `_`)
-    and given to every container as `AGENTHERD_VERSION`. A change of it is a new revision. It does
-    not choose the image; the template does. Absent: the label is absent and the variable empty."""
+    """Semantic version (SemVer 2.0) of the agent, for example `1.4.2`. It is put on every pod as
+    the label `app.kubernetes.io/version` (a `+` becomes `_`) and given to every container as
+    `AGENTHERD_VERSION`. A change of it is a new revision. It does not choose the image. Absent: the
+    label is absent and the variable empty."""
 
     template: Annotated[dict[str, Any], DescribedBy(PodTemplate)]
     """Template of the agent's pods, an ordinary Kubernetes pod template. A change of it is a new
@@ -112,9 +125,9 @@ class AgentSpec(WireModel):
 
     operating_mode: OperatingMode = OperatingMode.RUNNING
     """What the agent should be doing. `Running`: its pods run and get requests. `Suspended`: its
-    pods finish what they do and are removed; set `Running` to resume with the same `replicas`.
-    `Maintenance`: its pods run but get no requests through the Service. `Offline`: its pods are
-    removed because the agent is taken out of service. Defaults to `Running`."""
+    pods finish what they do and are removed until it is `Running` again. `Maintenance`: its pods
+    run but get no requests through the Service. `Offline`: as `Suspended`, because the agent is
+    taken out of service. Defaults to `Running`."""
 
     operating_mode_reason: Annotated[str, StringConstraints(max_length=256)] | None = None
     """Why the agent is in this `operatingMode`, in your own words, for example `moving the
@@ -124,15 +137,14 @@ class AgentSpec(WireModel):
     config: Config = Field(default_factory=dict)
     """Configuration the agent reads, prompts included: each key becomes a read-only file of that
     name in the directory `/etc/agentherd/config` of every container, which
-    `AGENTHERD_CONFIG_DIR` names. At most 64 keys, and 900000 characters in all. `configUpdate`
-    says how a change reaches the pods. Do not put secrets here. Above about 250000 characters in
+    `AGENTHERD_CONFIG_DIR` names. At most 64 keys, and 900000 characters in all. Do not put secrets
+    here. Above about 250000 characters in
     all, use `kubectl apply --server-side`. Absent: nothing is mounted."""
 
     config_update: ConfigUpdate = ConfigUpdate.ROLLOUT
     """How a change of `config` reaches the pods. `Rollout`: it is a new revision like a change of
     the template, with new pods, and goes back with it. `InPlace`: the files change in the running
-    pods within about a minute, no pod restarts, and the agent has to read them again; the version
-    is recorded in `status.configHistory`. Defaults to `Rollout`."""
+    pods within about a minute, and the agent has to read them again. Defaults to `Rollout`."""
 
     depends_on: Annotated[tuple[AgentName, ...], Field(max_length=32), SET] = Field(
         default_factory=tuple
@@ -140,6 +152,10 @@ class AgentSpec(WireModel):
     """Names of Agents in the same namespace that have to be `Available` before this one is started
     for the first time. Once it has run, it is no longer held back by them. At most 32, and not
     itself. Absent: it starts at once."""
+
+    model_ref: ModelRef | None = None
+    """Model the agent uses. Pods find it in `AGENTHERD_MODEL_URL`, and first start once it is
+    available. Absent: none."""
 
     health: Health | None = None
     """How the operator tells that the agent is able to work. It becomes the readiness probe and the
@@ -160,8 +176,8 @@ class AgentSpec(WireModel):
 
     metrics: Metrics | None = None
     """Where the agent tells how many requests it has had, how many failed and how long they took.
-    With it, the weight that is seen at the pods is shown beside the weight that was asked for, and
-    a new version that fails more or is slower is rolled back. Absent: neither is measured."""
+    With it, the weight seen at the pods is shown, and a new version that fails more or is slower is
+    rolled back. Absent: neither is measured."""
 
     upgrade_policy: UpgradePolicy | None = None
     """How every change of the running agent is made, unless an AgentUpgrade brings its own
@@ -211,7 +227,7 @@ class AgentStatus(WorkloadStatus):
     `lastError`. `Suspended`, `Maintenance`, `Offline`: it is in that operating mode."""
 
     config_version: Annotated[Int32, Field(ge=1)] | None = None
-    """Number of the config in the spec, counted from 1 and raised by every change."""
+    """Number of the config in the spec, counted from 1."""
 
     config_hash: Revision | None = None
     """Digest of the config in the spec, equal for equal contents."""

@@ -467,7 +467,7 @@ class LastRollback(WireModel):
     """What it was given up for, as one CamelCase word."""
 
     reason: Annotated[str, Clip(1024)]
-    """Why, as a sentence."""
+    """Why it was, as a sentence."""
 
     at: Time
     """Time at which it was decided."""

@@ -64,11 +64,10 @@ class Step(WireModel):
 
     mirror: Annotated[Int32, Field(ge=1, le=100)] | None = None
     """Percentage of the requests of which the new version gets a copy, whose answers are thrown
-    away, while the old version answers all of them: what a request does besides answering is done
-    twice. Only with a `weight` of 0 and with `parentRefs` and protocol `HTTP` in `spec.traffic` of
-    the Agent. The GatewayClass of each Gateway must list `HTTPRouteRequestMirror` among its
-    features, below 100 percent `HTTPRouteRequestPercentageMirror`; otherwise the upgrade does not
-    begin and says `NotSupported`. Absent: no copies."""
+    away: what a request does besides answering is done twice. Only with a `weight` of 0 and with
+    `parentRefs` and protocol `HTTP` in `spec.traffic`. The GatewayClass of each Gateway must list
+    `HTTPRouteRequestMirror`, below 100 percent `HTTPRouteRequestPercentageMirror`, among its
+    features; otherwise the upgrade does not begin. Absent: no copies."""
 
     pause: Pause | None = None
     """How long the upgrade stays at this step, counted from the moment the new version is given
@@ -80,10 +79,9 @@ class Canary(WireModel):
 
     steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS), ATOMIC] | None = None
     """Steps in their order, at most 20. After the last one, the new version is brought to full size
-    and gets all requests; a step of 100 percent is not needed for that. Absent: those of the
-    operator, 5, 25 and 50 percent for 30 seconds each unless `--canary-weights` and
-    `--canary-pause-seconds` say otherwise. Empty: the new version gets all requests once all its
-    pods are ready."""
+    and gets all requests. Absent: those of the operator, 5, 25 and 50 percent for 30 seconds each
+    unless it is told otherwise. Empty: the new version gets all requests once all its pods are
+    ready."""
 
 
 class BlueGreen(WireModel):
@@ -114,9 +112,8 @@ class RollingUpdate(WireModel):
 
     max_surge: MaxSurge | None = None
     """Number of pods that may exist beyond those wanted while pods are replaced: a number from 1 to
-    10000, or a percentage of the pods wanted from `1%` to `100%`, rounded up. The number of pods
-    that serve never falls below the one wanted. Absent: that of the operator, `25%` unless
-    `--max-surge` says otherwise."""
+    10000, or a percentage of the pods wanted from `1%` to `100%`, rounded up. Absent: that of the
+    operator, `25%` unless it is told otherwise."""
 
 
 class Strategy(WireModel):
@@ -160,18 +157,17 @@ class Strategy(WireModel):
 
     scale_down_delay_seconds: Annotated[Int32, Field(ge=0, le=86400)] | None = None
     """Seconds the pods of the old version are kept, warm but without requests, after the new one
-    has got them all, so that going back takes no time. 0: they are drained and removed at once.
-    Absent: as many as the operator's `--scale-down-delay-seconds` says, 30 if it says nothing."""
+    has got them all, so that going back takes no time. Absent: as many as the operator's
+    `--scale-down-delay-seconds` says, 30 if it says nothing."""
 
     abort_scale_down_delay_seconds: Annotated[Int32, Field(ge=0, le=86400)] | None = None
     """Seconds the pods of the new version are kept, without requests, after a rollback, so that
-    they can be looked at. 0: they are drained and removed at once. Absent: as many as the
-    operator's `--abort-scale-down-delay-seconds` says, 30 if it says nothing."""
+    they can be looked at. Absent: as many as the operator's `--abort-scale-down-delay-seconds`
+    says, 30 if it says nothing."""
 
     rollback_window: Annotated[Int32, Field(ge=0, le=20)] | None = None
     """Number of former stable revisions that are gone back to without steps and pauses, because
-    they have proved themselves: a change that leads to one of the latest so many is made as fast as
-    its pods become ready. 0: every change takes all steps. Absent: as many as the operator's
+    they have proved themselves. 0: every change takes all steps. Absent: as many as the operator's
     `--rollback-window` says, 3 if it says nothing."""
 
 

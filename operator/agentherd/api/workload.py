@@ -49,10 +49,8 @@ class Health(WireModel):
 
     interval_seconds: Annotated[Int32, Field(ge=1, le=3600)] = 30
     """Seconds between two checks of a running pod. Defaults to 30. While a pod starts it is checked
-    every second, so a long interval does not delay a rollout. While an upgrade runs, the operator
-    itself asks the pods of the new version every second too, so a long interval does not hide a
-    version that fails: after `failureThreshold` failing answers in a row it is rolled back. For the
-    operator a pod that does not answer has not failed; that is for the kubelet to find out."""
+    every second, and while an upgrade runs the operator asks the pods of the new version every
+    second too: after `failureThreshold` failing answers in a row it is rolled back."""
 
     timeout_seconds: Annotated[Int32, Field(ge=1, le=300)] = 3
     """Seconds within which a pod has to answer; no answer counts as a failure. Defaults to 3."""
@@ -71,10 +69,9 @@ class Drain(WireModel):
 
     delay_seconds: Annotated[Int32, Field(ge=0, le=300)] = 0
     """Seconds between the moment a pod is taken out of the endpoints of its Service and SIGTERM, so
-    that clients which have not noticed yet are still served. They come on top of
-    `timeoutSeconds`, and become the preStop hook of every container, which the template must not
-    set then. Absent or 0: SIGTERM comes at once, and requests that are just being sent may
-    be refused."""
+    that clients which have not noticed yet are still served. They become the preStop hook of every
+    container, which the template must not set then. Absent or 0: SIGTERM comes at once, and
+    requests that are just being sent may be refused."""
 
 
 class LastError(WireModel):

@@ -1,8 +1,8 @@
 """What a revision is: everything that makes one version of an Agent differ from another.
 
-Template, version, health, drain and, unless it is reloaded in place, config: with the revision
-all of it goes forward and comes back together. Its name is a digest of this content, so a spec
-set back to an earlier one *is* the earlier revision, with its ReplicaSet still there.
+Template, version, health, drain, model and, unless it is reloaded in place, config: with the
+revision all of it goes forward and comes back together. Its name is a digest of this content, so a
+spec set back to an earlier one *is* the earlier revision, with its ReplicaSet still there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from agentherd.api import AgentSpec, ConfigUpdate, Drain, Health
+from agentherd.api import AgentSpec, ConfigUpdate, Drain, Health, ModelRef
 from agentherd.domain.plan import digest
 from agentherd.domain.views import RevisionView
 
@@ -54,6 +54,11 @@ class Revision:
     def drain(self) -> Drain | None:
         """How a pod is brought to its end."""
         return Drain.model_validate(self.data["drain"]) if "drain" in self.data else None
+
+    @property
+    def model(self) -> ModelRef | None:
+        """The model that the pods use."""
+        return ModelRef.model_validate(self.data["modelRef"]) if "modelRef" in self.data else None
 
     @property
     def in_place(self) -> bool:
@@ -99,6 +104,12 @@ def lost_revision(name: str, ports: Iterable[Mapping[str, Any]]) -> LostRevision
     return LostRevision(data, name)
 
 
+class FollowedModel(ModelRef):
+    """A model of which every swap is another revision: with the version that is active now."""
+
+    version: str | None = None
+
+
 def revision_of(spec: AgentSpec) -> Revision:
     """The revision that `spec` asks for."""
     data: dict[str, Any] = {"template": spec.template, "configUpdate": spec.config_update.value}
@@ -108,6 +119,10 @@ def revision_of(spec: AgentSpec) -> Revision:
         data["health"] = spec.health.model_dump(mode="json", by_alias=True, exclude_none=True)
     if spec.drain is not None:
         data["drain"] = spec.drain.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if spec.model_ref is not None:
+        data["modelRef"] = spec.model_ref.model_dump(by_alias=True, exclude={"version"})
+    if isinstance(spec.model_ref, FollowedModel) and spec.model_ref.version is not None:
+        data["modelVersion"] = spec.model_ref.version
     if spec.config and spec.config_update is ConfigUpdate.ROLLOUT:
         data["config"] = spec.config
     if spec.config_update is ConfigUpdate.IN_PLACE:

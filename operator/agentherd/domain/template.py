@@ -178,6 +178,9 @@ def _add_environment(containers: list[dict[str, Any]], agent: Agent, revision: R
     ]
     if revision.mounts_config:
         ours.append({"name": "AGENTHERD_CONFIG_DIR", "value": CONFIG_DIR})
+    if (model := revision.model) is not None:
+        address = f"http://{model.name}.{agent.metadata.namespace}.svc:{model.port}"
+        ours.append({"name": "AGENTHERD_MODEL_URL", "value": address})
     names = {variable["name"] for variable in ours}
     for container in containers:
         theirs = container.get("env") or []

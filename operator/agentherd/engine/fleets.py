@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from agentherd.api import AgentUpgrade
+from agentherd.api import AgentUpgrade, ModelDeployment
 from agentherd.domain.kinds import (
     AGENT_UPGRADE,
     GATEWAY_KINDS,
+    MODEL_DEPLOYMENT,
     ROUTE_KINDS,
     WORKLOADS,
     Key,
@@ -101,6 +102,11 @@ class Fleets:
         """An AgentUpgrade as it was last seen, whatever it changes, or None."""
         found = (store.upgrade(key) for store in self._stores.values())
         return next(filter(None, found), None)
+
+    def model(self, key: Key) -> ModelDeployment | None:
+        """A ModelDeployment as it was last seen, or None."""
+        store = self._stores.get(MODEL_DEPLOYMENT)
+        return cast("ModelDeployment | None", store.workload(key)) if store is not None else None
 
     # Subjects
 

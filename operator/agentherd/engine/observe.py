@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol, TypeVar, cast
 
-from agentherd.api import Agent, AgentUpgrade
+from agentherd.api import Agent, AgentUpgrade, ModelDeployment
 from agentherd.domain.dependencies import circle_of_upgrades
 from agentherd.domain.faults import mount_fault
 from agentherd.domain.judging.metrics import Measured
@@ -29,6 +29,7 @@ from agentherd.domain.observation import (
 )
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Checks, Reading
+from agentherd.domain.revision import FollowedModel
 from agentherd.domain.upgrades.approval import is_unchecked
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import JobView, PodView, ReplicaSetView, RevisionView
@@ -39,6 +40,7 @@ S = TypeVar("S", covariant=True)
 
 Seen = AgentObservation | Leftovers
 FindUpgrade = Callable[[Key], AgentUpgrade | None]
+FindModel = Callable[[Key], ModelDeployment | None]
 ObserveAgent = Callable[[Key, Mapping[Ref, Failure]], Seen | None]
 
 
@@ -76,6 +78,7 @@ class Observer(Protocol[S]):
         jobs_known: Callable[[], bool],
         approvals_checked: Callable[[Key], bool | None],
         find_upgrade: FindUpgrade,
+        find_model: FindModel,
         defaults: Defaults,
     ) -> Callable[[Key, Mapping[Ref, Failure]], S | None]:
         """See `agent_observer`."""
@@ -96,13 +99,15 @@ def agent_observer(
     jobs_known: Callable[[], bool] = lambda: True,
     approvals_checked: Callable[[Key], bool | None] = lambda _agent: None,
     find_upgrade: FindUpgrade | None = None,
+    find_model: FindModel = lambda _model: None,
     agent_of: Callable[[Workload], Agent] = _itself,
     defaults: Defaults = DEFAULTS,
 ) -> ObserveAgent:
     """A function that observes the workloads of `store`; it returns None where nothing is left.
 
     `agent_of` tells which Agent another workload would be. `find_upgrade` finds upgrades of
-    whatever kind of workload, which may depend on each other.
+    whatever kind of workload, which may depend on each other, and `find_model` the models that
+    Agents use.
     `routes_known` and `jobs_known` tell whether the API server has been asked for these,
     `approvals_checked` whether it refuses forged approvals, and `defaults` what holds for
     strategies that leave something open. `answers` are those of other sources than pods.
@@ -116,7 +121,7 @@ def agent_observer(
             if not upgrades and not routes:
                 return None
             return Leftovers(key=key, kind=store.kind, upgrades=upgrades, routes=routes)
-        agent = agent_of(cast("Workload", record.subject))
+        agent = _with_model(agent_of(cast("Workload", record.subject)), store, find_model)
         generation = agent.metadata.generation
         return AgentObservation(
             agent=agent,
@@ -140,7 +145,10 @@ def agent_observer(
             revisions=cast("Mapping[str, RevisionView]", store.children(key, CONTROLLER_REVISION)),
             service_accounts=store.children(key, SERVICE_ACCOUNT),
             services=store.children(key, SERVICE),
-            dependencies=tuple(_dependency(store, key, name) for name in agent.spec.depends_on),
+            dependencies=(
+                *(_dependency(store, key, name) for name in agent.spec.depends_on),
+                *_needed_model(agent, find_model),
+            ),
             failures={r: f for r, f in failures.items() if f.generation == generation},
         )
 
@@ -188,6 +196,38 @@ def _dependency(store: Store, dependent: Key, name: str) -> Dependency:
     return Dependency(
         name, exists=True, available=_available(agent), needs=_needs(store, dependent, name)
     )
+
+
+def _needed_model(agent: Agent, find: FindModel) -> Iterator[Dependency]:
+    """The model without which an Agent is not started for the first time."""
+    reference = agent.spec.model_ref
+    if reference is None:
+        return
+    model = find(Key(agent.metadata.namespace, reference.name))
+    exists = model is not None
+    available = model is not None and _available(model)
+    yield Dependency(f"ModelDeployment {reference.name}", exists=exists, available=available)
+
+
+def _with_model(agent: Agent, store: Store, find: FindModel) -> Agent:
+    """The Agent, with the active version of the model where a swap is a revision of its own.
+
+    While nobody knows that version, it is the one that was known last: a model that is gone for a
+    moment restarts nobody.
+    """
+    reference = agent.spec.model_ref
+    if reference is None or not reference.restart_on_swap:
+        return agent
+    key = Key(agent.metadata.namespace, agent.metadata.name)
+    model = find(Key(key.namespace, reference.name))
+    version = model.status.active_version if model is not None else None
+    if version is None:
+        kept = cast("Mapping[str, RevisionView]", store.children(key, CONTROLLER_REVISION))
+        target = agent.status.target_revision
+        found = next((view for view in kept.values() if view.revision == target), None)
+        version = found.data.get("modelVersion") if found is not None else None
+    followed = FollowedModel(**reference.model_dump(mode="python"), version=version)
+    return agent.model_copy(update={"spec": agent.spec.model_copy(update={"model_ref": followed})})
 
 
 def _available(agent: Workload) -> bool:

@@ -17,7 +17,7 @@ from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Monitored
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.engine.mounts import MountFailures
-from agentherd.engine.observe import Answers, FindUpgrade, Readings, agent_observer
+from agentherd.engine.observe import Answers, FindModel, FindUpgrade, Readings, agent_observer
 from agentherd.engine.store import Store, Workload
 
 SeenModel = ModelObservation | Leftovers
@@ -34,6 +34,7 @@ def model_observer(
     jobs_known: Callable[[], bool] = lambda: True,
     approvals_checked: Callable[[Key], bool | None] = lambda _model: None,
     find_upgrade: FindUpgrade | None = None,
+    find_model: FindModel = lambda _model: None,
     defaults: Defaults = DEFAULTS,
 ) -> ObserveModel:
     """A function that observes ModelDeployments; the arguments are those of `agent_observer`."""
@@ -51,6 +52,7 @@ def model_observer(
         jobs_known=jobs_known,
         approvals_checked=approvals_checked,
         find_upgrade=find_upgrade,
+        find_model=find_model,
         agent_of=agent_of,
         defaults=defaults,
     )

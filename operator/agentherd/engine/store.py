@@ -144,6 +144,8 @@ def _needed(kind: Kind, key: Key, subject: Subject | None) -> Iterator[tuple[Kin
         return
     for name in subject.spec.depends_on:
         yield kind, Key(key.namespace, name)
+    if isinstance(subject, Agent) and subject.spec.model_ref is not None:
+        yield MODEL_DEPLOYMENT, Key(key.namespace, subject.spec.model_ref.name)
 
 
 class Store:

@@ -115,6 +115,7 @@ async def _lead(
             jobs_known=watches.jobs_known,
             approvals_checked=fleet.approvals.checked,
             find_upgrade=fleets.upgrade,
+            find_model=fleets.model,
             defaults=settings.upgrades,
         )
         return fleet.reconciler(observe, rules, applier=applier, metrics=metrics)

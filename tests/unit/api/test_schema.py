@@ -142,6 +142,7 @@ def test_only_these_defaults_are_stored(schema: dict[str, Any]) -> None:
         ".spec.historyLimit": 10,
         ".spec.progressDeadlineSeconds": 600,
         ".spec.operatingMode": "Running",
+        ".spec.modelRef.port": 8080,
         ".spec.configUpdate": "Rollout",
         ".spec.health.http.path": "/healthz",
         ".spec.health.intervalSeconds": 30,

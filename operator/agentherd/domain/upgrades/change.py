@@ -306,7 +306,7 @@ def difference(before: Any, after: Any) -> Any:
 
 def promoted(spec: AgentSpec, revision: Revision) -> dict[str, Any]:
     """The merge patch of an Agent's spec after which it asks for `revision`."""
-    fields = ("template", "version", "health", "drain", "configUpdate", "config")
+    fields = ("template", "version", "health", "drain", "modelRef", "configUpdate", "config")
     now = spec.model_dump(by_alias=True, exclude_none=True)
     before = {name: now[name] for name in fields if now.get(name)}
     after = {name: revision.data[name] for name in fields if name in revision.data}
