@@ -11,10 +11,11 @@ Starts are told apart by the names that the container runtime gives; times are o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from sys import intern
 from typing import Any, Final, Self
 
 from agentherd.domain.faults import Fault
@@ -120,12 +121,13 @@ class Warmth:
 
     `start` names its containers as they run now, "" while the kubelet has told nothing of them,
     and `ready` says that all of them are. `told` is what the condition says, None before there is
-    one.
+    one. `ports` are those of the first container, each with its name, "" without one.
     """
 
     start: str
     ready: bool
     told: Told | None = None
+    ports: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, pod: Mapping[str, Any]) -> Self | None:
@@ -139,7 +141,14 @@ class Warmth:
             start=_start(status.get("containerStatuses", ())),
             ready=conditions.get("ContainersReady", {}).get("status") == "True",
             told=Told.of(conditions[WARM]) if WARM in conditions else None,
+            ports=_ports(pod["spec"].get("containers") or ()),
         )
+
+    def port(self, wanted: int | str | None) -> int | None:
+        """The number of the port that is `wanted`, the first one where none is."""
+        if isinstance(wanted, int):
+            return wanted
+        return next((number for name, number in self.ports if wanted in {None, name}), None)
 
     @property
     def warm(self) -> bool:
@@ -184,6 +193,11 @@ def _start(containers: Any) -> str:
         for each in containers
     ]
     return blake2b(repr(sorted(running)).encode(), digest_size=5).hexdigest() if running else ""
+
+
+def _ports(containers: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:
+    ports = containers[0].get("ports") or () if containers else ()
+    return tuple((intern(port.get("name", "")), port["containerPort"]) for port in ports)
 
 
 def _time(text: str) -> datetime | None:

@@ -120,6 +120,22 @@ def test_the_order_in_which_containers_are_told_means_nothing() -> None:
     assert start_of(FIRST, other) != start_of(FIRST)
 
 
+def test_ports_are_those_of_the_first_container() -> None:
+    """A name leads to a number; any number may be asked for."""
+    first = {"ports": [{"name": "grpc", "containerPort": 9000}, {"containerPort": 8080}]}
+    second = {"ports": [{"name": "http", "containerPort": 80}]}
+    found = Warmth.of({"spec": {"readinessGates": GATES, "containers": [first, second]}})
+    assert found is not None
+
+    assert [found.port(wanted) for wanted in (None, "grpc", 8080, 1234, "http")] == [
+        9000,
+        9000,
+        8080,
+        1234,
+        None,
+    ]
+
+
 def test_a_warm_up_that_has_failed_is_a_fault_of_the_pod() -> None:
     """The condition says it, so that it outlives the process that has asked."""
     told = Told(

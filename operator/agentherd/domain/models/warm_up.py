@@ -19,8 +19,6 @@ from agentherd.api import WarmUp
 from agentherd.domain.kinds import POD
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import WriteCondition
-from agentherd.domain.revision import Revision
-from agentherd.domain.template import probed_port
 from agentherd.domain.views import TIME_FORMAT, PodView
 from agentherd.domain.warmth import Told, Warmth, WarmUpAnswer, WarmUpRequest
 
@@ -32,7 +30,6 @@ def requests(warm_up: WarmUp | None, seen: AgentObservation) -> tuple[WarmUpRequ
     """What is to be asked of the pods that are cold and could answer."""
     if warm_up is None:
         return ()
-    ports = _ports(warm_up, seen)
     return tuple(
         WarmUpRequest(
             uid=pod.uid,
@@ -44,7 +41,7 @@ def requests(warm_up: WarmUp | None, seen: AgentObservation) -> tuple[WarmUpRequ
             failures=warmth.present.failures if warmth.present else 0,
         )
         for pod, warmth in _gated(seen)
-        if pod.ip and _waits(warmth) and (port := ports.get(pod.revision)) is not None
+        if pod.ip and _waits(warmth) and (port := warmth.port(warm_up.port)) is not None
     )
 
 
@@ -60,10 +57,8 @@ def written(
     Pods that have the gate although nobody asks for a warm-up any more are ready with their
     containers.
     """
-    ports = _ports(warm_up, seen)
     for pod, warmth in _gated(seen):
-        port = ports.get(pod.revision, 0)
-        told = _told(warm_up, warmth, answers.get(pod.uid), askable=port is not None)
+        told = _told(warm_up, warmth, answers.get(pod.uid))
         if told is None or _is_told(told, warmth.told):
             continue
         write = _write(pod, told, warmth.told, now)
@@ -82,9 +77,7 @@ def _waits(warmth: Warmth) -> bool:
     return warmth.ready and not warmth.warm
 
 
-def _told(
-    warm_up: WarmUp | None, warmth: Warmth, answer: WarmUpAnswer | None, *, askable: bool
-) -> Told | None:
+def _told(warm_up: WarmUp | None, warmth: Warmth, answer: WarmUpAnswer | None) -> Told | None:
     """What is to be told of a pod; None where nothing is known that it does not tell itself."""
     start = warmth.start
     if warm_up is None:
@@ -96,10 +89,9 @@ def _told(
     if not _waits(warmth):
         return None
     request = f"{'GET' if warm_up.body is None else 'POST'} {warm_up.path[:SHOWN]}"
-    if not askable:
-        said = f"{request} cannot be sent, since the first container has no port {warm_up.port}"
-        if warm_up.port is None:
-            said = f"{request} cannot be sent, since the first container has no port"
+    if warmth.port(warm_up.port) is None:
+        said = f"{request} cannot be sent, since the first container has no port"
+        said += f" {warm_up.port}" if warm_up.port is not None else ""
         return Told(warm=False, said=said, start=start, failed=True)
     if answer is None or answer.start != start:
         return None
@@ -126,24 +118,3 @@ def _write(pod: PodView, told: Told, known: Told | None, now: datetime) -> Write
     since = known.since if known is not None and unchanged else at
     condition = replace(told, since=since, at=at).condition()
     return WriteCondition(kind=POD, name=pod.name, uid=pod.uid, condition=condition)
-
-
-def _ports(warm_up: WarmUp | None, seen: AgentObservation) -> Mapping[str, int | None]:
-    """The port of the request by revision, for those that have pods to be asked."""
-    if warm_up is None:
-        return {}
-    wanted = {pod.revision for pod, warmth in _gated(seen) if _waits(warmth)}
-    if isinstance(warm_up.port, int):
-        return dict.fromkeys(wanted, warm_up.port)
-    return {
-        view.revision: _port(warm_up.port, Revision(view.data))
-        for view in seen.revisions.values()
-        if view.revision in wanted
-    }
-
-
-def _port(name: str | None, revision: Revision) -> int | None:
-    if name is not None:
-        return probed_port(revision.template, name)
-    ports = revision.template["spec"]["containers"][0].get("ports") or ()
-    return next((port.get("containerPort") for port in ports), None)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.twin.samples import NOON, agent, pod_view
-from tests.unit.domain.samples import kept
 
 from agentherd.api import WarmUp
 from agentherd.domain.models.warm_up import requests, written
@@ -18,30 +17,13 @@ from agentherd.domain.models.workload import WARM as GATE
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Failure, Plan, WriteCondition
 from agentherd.domain.reasons import Reason
-from agentherd.domain.revision import revision_of
 from agentherd.domain.views import PodView
 from agentherd.domain.warmth import WARM, Told, Warmth, WarmUpAnswer
 
 START, BEFORE = "0123456789", "9876543210"
 ASKED: Final[dict[str, Any]] = {"path": "/v1/embeddings", "body": '{"input": "hello"}'}
 
-OWNER = agent(
-    template={
-        "spec": {
-            "containers": [
-                {
-                    "name": "model",
-                    "image": "model:1",
-                    "ports": [
-                        {"name": "grpc", "containerPort": 9000},
-                        {"name": "http", "containerPort": 8080},
-                    ],
-                },
-                {"name": "proxy", "image": "proxy:1", "ports": [{"containerPort": 80}]},
-            ]
-        }
-    }
-)
+PORTS: Final = (("grpc", 9000), ("http", 8080))
 
 
 def warm_up(**fields: Any) -> WarmUp:
@@ -51,22 +33,15 @@ def warm_up(**fields: Any) -> WarmUp:
 def pod(name: str = "a", *, told: Told | None = None, ready: bool = True, **fields: Any) -> PodView:
     """A pod whose containers are ready, and of whose warm-up this is told."""
     known = {
-        "revision": revision_of(OWNER.spec).hash,
         "ready": False,
         "ip": "10.0.0.7",
-        "warmth": Warmth(start=START, ready=ready, told=told),
+        "warmth": Warmth(start=START, ready=ready, told=told, ports=PORTS),
     }
     return pod_view(name, **known | fields)
 
 
 def seen(*pods: PodView, **fields: Any) -> AgentObservation:
-    view = kept(OWNER)
-    return AgentObservation(
-        agent=OWNER,
-        pods={each.name: each for each in pods},
-        revisions={view.name: view},
-        **fields,
-    )
+    return AgentObservation(agent=agent(), pods={each.name: each for each in pods}, **fields)
 
 
 def telling(
@@ -272,19 +247,15 @@ def test_pods_with_a_gate_that_nobody_asks_for_any_more_are_let_through() -> Non
     assert (write.name, write.condition["status"]) == ("b", "True")
 
 
-@pytest.mark.parametrize(
-    ("port", "missing"), [("https", "no port https"), ("agent", "no port agent")]
-)
-def test_a_port_that_does_not_exist_is_a_warm_up_that_has_failed(port: str, missing: str) -> None:
+def test_a_port_that_does_not_exist_is_a_warm_up_that_has_failed() -> None:
     """Waiting would not make it appear."""
-    one = pod()
-    found = warm_up(port=port)
+    one, found = pod(), warm_up(port="https")
 
     (write,) = written(found, seen(one), {}, NOON)
 
     assert requests(found, seen(one)) == ()
     assert write.condition["reason"] == "WarmUpFailed"
-    assert missing in write.condition["message"]
+    assert "the first container has no port https" in write.condition["message"]
     assert list(written(found, seen(after(one, write)), {}, NOON)) == []
 
 
