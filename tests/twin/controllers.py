@@ -25,11 +25,13 @@ class Controllers:
     """Garbage collector, ReplicaSet controller and kubelet of a twin.
 
     `sick_images` says why the containers of an image wait (a reason of the kubelet), or "" for
-    containers that run and are never ready.
+    containers that run and are never ready. `restarts` tells by uid how often the containers of a
+    pod were started again.
     """
 
     def __init__(self, twin: Twin) -> None:
         self.sick_images: dict[str, str] = {}
+        self.restarts: dict[str, int] = {}
         self._twin = twin
 
     def settle(self) -> bool:
@@ -147,19 +149,20 @@ class Controllers:
             "podIP": _ip(pod["metadata"]["uid"]),
             "conditions": [*own, *_others(pod)],
             "containerStatuses": [
-                self._container_status(container, created)
+                self._container_status(container, created, pod["metadata"]["uid"])
                 for container in pod["spec"]["containers"]
             ],
         }
 
-    def _container_status(self, container: Raw, created: str) -> Raw:
+    def _container_status(self, container: Raw, created: str, uid: str) -> Raw:
         reason = self.sick_images.get(container["image"])
         waiting = {"waiting": {"reason": reason}}
         return {
             "name": container["name"],
             "state": waiting if reason else {"running": {"startedAt": created}},
             "ready": reason is None,
-            "restartCount": 0,
+            "restartCount": self.restarts.get(uid, 0),
+            "containerID": f"twin://{uid}/{self.restarts.get(uid, 0)}",
         }
 
 

@@ -131,7 +131,7 @@ def _counters(seen: AgentObservation, pod: PodView, revision: Revision) -> Count
     if metrics is None or port is None:
         return None
     return Counters(
-        url=_url(pod, port, metrics.path),
+        url=pod.url(port, metrics.path),
         requests=metrics.requests,
         in_flight=metrics.in_flight,
         error_label=metrics.error_label,
@@ -158,12 +158,7 @@ def _health(pod: PodView, revision: Revision) -> str | None:
         return None
     check = revision.health.http
     port = probed_port(revision.template, check.port)
-    return _url(pod, port, check.path) if port is not None else None
-
-
-def _url(pod: PodView, port: int, path: str) -> str:
-    host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-    return f"http://{host}:{port}{path}"
+    return pod.url(port, check.path) if port is not None else None
 
 
 def _shrink(

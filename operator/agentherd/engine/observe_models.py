@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Protocol, cast
 
 from agentherd.api import Agent, ModelDeployment, Routing
 from agentherd.domain.kinds import Key
@@ -16,6 +16,7 @@ from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Monitored
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
+from agentherd.domain.warmth import WarmUpAnswer
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.observe import Answers, FindModel, FindUpgrade, Readings, agent_observer
 from agentherd.engine.store import Store, Workload
@@ -24,12 +25,21 @@ SeenModel = ModelObservation | Leftovers
 ObserveModel = Callable[[Key, Mapping[Ref, Failure]], SeenModel | None]
 
 
+class WarmUpAnswers(Protocol):
+    """Where the latest answers of pods to their warm-up requests are."""
+
+    def answers(self, key: Key) -> Mapping[str, WarmUpAnswer]:
+        """The answers of the pods of a ModelDeployment, by uid."""
+        ...
+
+
 def model_observer(
     store: Store,
     mounts: MountFailures,
     readings: Readings,
     *,
     answers: Answers,
+    warm_ups: WarmUpAnswers,
     routes_known: Callable[[], bool] = lambda: True,
     jobs_known: Callable[[], bool] = lambda: True,
     approvals_checked: Callable[[Key], bool | None] = lambda _model: None,
@@ -37,7 +47,10 @@ def model_observer(
     find_model: FindModel = lambda _model: None,
     defaults: Defaults = DEFAULTS,
 ) -> ObserveModel:
-    """A function that observes ModelDeployments; the arguments are those of `agent_observer`."""
+    """A function that observes ModelDeployments.
+
+    The arguments are those of `agent_observer`, and where the answers to warm-up requests are.
+    """
 
     def agent_of(subject: Workload) -> Agent:
         model = cast("ModelDeployment", subject)
@@ -70,6 +83,7 @@ def model_observer(
             asked=asked(model),
             workload=replace(seen, monitored=monitored),
             figures=_figures(seen),
+            answers=warm_ups.answers(key),
         )
 
     return observe

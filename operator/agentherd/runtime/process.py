@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import kopf
 
@@ -121,7 +122,7 @@ async def _lead(
         return fleet.reconciler(observe, rules, applier=applier, metrics=metrics)
 
     observe_agents: Observer[Seen] = agent_observer
-    observe_models: Observer[SeenModel] = model_observer
+    observe_models: Observer[SeenModel] = partial(model_observer, warm_ups=models.warm_ups)
     reconcilers = (
         reconciler(agents, observe_agents, decide),
         reconciler(models, observe_models, decide_model),

@@ -21,6 +21,7 @@ from agentherd.domain.models.objectives import broken_promise
 from agentherd.domain.models.observation import ModelObservation
 from agentherd.domain.models.status import model_status, version_names, write_model_status
 from agentherd.domain.models.steering import steering, tried
+from agentherd.domain.models.warm_up import requests, written
 from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.plan import Create, Intent, Merge, Plan, Stage, WriteStatus
 from agentherd.domain.upgrades.change import is_running
@@ -32,6 +33,18 @@ def decide_model(seen: ModelObservation | Leftovers, now: datetime) -> Plan:
         return decide(seen, now)
     if seen.model.metadata.deletion_timestamp is not None:
         return Plan()
+    plan, warm_up = _plan(seen, now), seen.model.spec.warm_up
+    return Plan.of(
+        [*plan.intents, *written(warm_up, seen.workload, seen.answers, now)],
+        wake_at=plan.wake_at,
+        measure=plan.measure,
+        ask=plan.ask,
+        warm=requests(warm_up, seen.workload),
+    )
+
+
+def _plan(seen: ModelObservation, now: datetime) -> Plan:
+    """What there is to do besides the warm-up, which nobody else can see to."""
     before = seen.workload.agent.status
     if seen.asked.version is None:
         status = model_status(seen, before, {}, now)

@@ -30,12 +30,10 @@ from agentherd.api import (
 from agentherd.domain.models.registry import Asked
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrades.strategy import Defaults
+from agentherd.domain.warmth import WARM
 
 CONTAINER: Final = "model"
 PORT: Final = 8080
-
-WARM: Final = "agentherd.dev/warm"
-"""Type of the pod condition that tells that a pod has answered its warm-up request."""
 
 DEFAULT_WEIGHTS: Final = (5, 10, 20)
 """Percentages of a swap for which nobody has set steps; none is above what a canary may get."""
