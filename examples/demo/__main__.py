@@ -13,18 +13,23 @@ from devcluster.errors import ClusterError
 from examples.demo.shell import (
     ROOT,
     DemoError,
+    Request,
     Shell,
+    answer_to,
     devcluster,
-    request,
     wait_for,
 )
+from examples.demo.swap import EMBEDDINGS, swap
 from examples.demo.terminal import Style, command, say, styled, title
-from examples.demo.upgrade import AGENT, upgrade
-from examples.demo.upgrade import HOST as GREETER_HOST
+from examples.demo.upgrade import GREETER, upgrade
 
 NAMESPACE: Final = "agentherd-demo"
-HOST: Final = "hello.agentherd.local"
+HELLO: Final = Request(host="hello.agentherd.local")
+HOSTS: Final = frozenset({HELLO.host, GREETER.request.host, EMBEDDINGS.request.host})
 FLEET: Final = ("hello", "researcher", "writer", "reviewer")
+
+LONG_LIVED: Final = {GREETER: "canary.yaml", EMBEDDINGS: "model.yaml"}
+"""What goes on from the version it has reached once it is there, so it is applied only once."""
 
 
 def main() -> int:
@@ -38,6 +43,7 @@ def main() -> int:
         ask(gateway)
         put_right(shell)
         undone = upgrade(shell, gateway)
+        tried = swap(shell, gateway)
     except (DemoError, ClusterError) as error:
         say("")
         print(styled(f"✗ the demo stopped: {error}", Style.BAD), file=sys.stderr)
@@ -45,7 +51,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("\nstopped; run it again at any time, or `make cluster-down` to remove everything")
         return 130
-    goodbye(gateway, undone=undone, seconds=time.monotonic() - started)
+    goodbye(gateway, undone=undone, tried=tried, seconds=time.monotonic() - started)
     return 0
 
 
@@ -65,21 +71,24 @@ def install(shell: Shell) -> None:
 
 
 def run_fleet(shell: Shell) -> None:
-    """Apply the samples and wait until every Agent is what it should be."""
-    title("Run a fleet of agents")
+    """Apply the samples and wait until each of them is what it should be."""
+    title("Run a fleet of agents, and a model")
     routes = json.loads(shell("get", "httproutes", "-A", "-o", "json", quiet=True))["items"]
     if others := rivals(routes):
         raise DemoError(f"{', '.join(others)} is for the hosts of the demo, too; delete it first")
     shell("create", "namespace", NAMESPACE, quiet=True, check=False)
     files = ["first-agent.yaml", "fleet.yaml", "route.yaml"]
-    if not shell.look(f"agent/{AGENT}", ".metadata.uid"):
-        # Once it is there, it goes on from the version it has reached.
-        files.append("canary.yaml")
+    files += [
+        file
+        for subject, file in LONG_LIVED.items()
+        if not shell.look(f"{subject}", ".metadata.uid")
+    ]
     for file in files:
         shell.here("apply", "--server-side", "-f", f"examples/{file}")
     agents = [f"agent/{name}" for name in FLEET]
     shell.here("wait", "--for=condition=Ready", *agents, "--timeout=120s")
-    shell.here("get", "agents")
+    shell.here("wait", "--for=condition=Available", f"{EMBEDDINGS}", "--timeout=120s")
+    shell.here("get", "agents,modeldeployments")
 
 
 def rivals(routes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -88,15 +97,15 @@ def rivals(routes: Iterable[Mapping[str, Any]]) -> list[str]:
         f"HTTPRoute {route['metadata']['namespace']}/{route['metadata']['name']}"
         for route in routes
         if route["metadata"]["namespace"] != NAMESPACE
-        and {HOST, GREETER_HOST} & set(route["spec"].get("hostnames", ()))
+        and HOSTS & set(route["spec"].get("hostnames", ()))
     ]
 
 
 def ask(gateway: str) -> None:
     """Send a request through the Gateway and show the agent's answer."""
     title("Ask one of them, through the Gateway")
-    command(f"curl -H 'Host: {HOST}' {gateway}/")
-    say(wait_for("an answer through the Gateway", lambda: request(gateway, host=HOST)))
+    command(HELLO.typed(gateway))
+    say(wait_for("an answer through the Gateway", lambda: answer_to(HELLO, gateway)))
 
 
 def put_right(shell: Shell) -> None:
@@ -112,7 +121,7 @@ def put_right(shell: Shell) -> None:
     say(f"the Service is back after {time.monotonic() - started:.1f} s")
 
 
-def goodbye(gateway: str, *, undone: str, seconds: float) -> None:
+def goodbye(gateway: str, *, undone: str, tried: str, seconds: float) -> None:
     """Say what to try next."""
     title(f"Done in {seconds:.0f} s. What to try next")
     path = "" if shutil.which("kubectl") else f'  export PATH="{ROOT}/.cache/bin:$PATH"\n'
@@ -122,12 +131,16 @@ def goodbye(gateway: str, *, undone: str, seconds: float) -> None:
   kubectl -n {NAMESPACE} scale agent hello --replicas=3
   kubectl -n {NAMESPACE} edit agent writer    # e.g. operatingMode: Suspended
   kubectl -n {NAMESPACE} apply -f examples/broken-agent.yaml    # see how an error looks
-  curl -H 'Host: {HOST}' {gateway}/
+  {HELLO.typed(gateway)}
 
   kubectl -n {NAMESPACE} get agentupgrades    # every change, and what became of it
   kubectl -n {NAMESPACE} describe agentupgrade {undone}    # why it was taken back, step by step
   kubectl -n {NAMESPACE} patch agentupgrade {undone} --type=merge -p '{{"spec":{{"attempt":2}}}}'
   kubectl explain agent.spec.upgradePolicy
+
+  kubectl -n {NAMESPACE} describe modeldeployment {EMBEDDINGS.name}    # how each version does
+  kubectl -n {NAMESPACE} patch modeldeployment {EMBEDDINGS.name} --type=merge \\
+    -p '{{"spec":{{"canary":{{"version":"{tried}","weight":10}}}}}}'    # try it
 
   make cluster-down                                     # remove everything
   docs/how-to/first-agent.md explains each step."""

@@ -2,7 +2,7 @@
 
 vegeta sends a request when it is due, whether or not those before it were answered, and writes
 what became of it into a file that is read while it grows. Who answered is in the answer, where
-the sample agent says its version; what has none came from the Gateway.
+the samples say their version; what has none came from the Gateway.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from devcluster import toolchain
 from devcluster.layout import BIN
 from devcluster.lock import alone
 from devcluster.progress import Progress
-from examples.demo.shell import DemoError
+from examples.demo.shell import DemoError, Request
 
 LONGEST: Final = 240
 """Seconds after which it ends by itself, whatever becomes of us."""
@@ -41,17 +41,23 @@ class Answer:
 
 
 class Load:
-    """A POST of a task, so many times a second; nobody on the way sends a POST twice.
+    """A request, so many times a second; if it is a POST, nobody on the way sends it twice.
 
     `enter` are the words that run a program where `url` can be reached, and `directory` takes
     the files of this load alone.
     """
 
     def __init__(
-        self, url: str, *, host: str, rate: int, directory: Path, enter: tuple[str, ...] = ()
+        self,
+        url: str,
+        request: Request,
+        *,
+        rate: int,
+        directory: Path,
+        enter: tuple[str, ...] = (),
     ) -> None:
         self._url = url
-        self._host = host
+        self._request = request
         self._rate = rate
         self._enter = enter
         self._answers = directory / "answers.jsonl"
@@ -63,7 +69,7 @@ class Load:
 
     def __enter__(self) -> Load:
         vegeta = str(program())
-        self._target.write_text(self._request())
+        self._target.write_text(self._target_line())
         # Sessions of their own, so that Ctrl-C ends the demo first and the load in order.
         with self._answers.open("wb") as answers:
             attack = subprocess.Popen(
@@ -131,14 +137,14 @@ class Load:
             f"-timeout={TIMEOUT}s",
         ]
 
-    def _request(self) -> str:
-        request = {
-            "method": "POST",
-            "url": f"{self._url}/task",
-            "header": {"Host": [self._host], "Content-Type": ["application/json"]},
-            "body": base64.b64encode(b'{"task": "greet"}').decode(),
+    def _target_line(self) -> str:
+        target = {
+            "method": self._request.method,
+            "url": f"{self._url}{self._request.path}",
+            "header": {name: [value] for name, value in self._request.headers.items()},
+            "body": base64.b64encode(self._request.body.encode()).decode(),
         }
-        return json.dumps(request) + "\n"
+        return json.dumps(target) + "\n"
 
 
 def read(line: bytes) -> Answer:

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -81,9 +82,38 @@ def devcluster(word: str) -> str:
     return answer.stdout.strip()
 
 
-def request(gateway: str, *, host: str) -> str | None:
-    """What an agent answers through the Gateway; None while nobody does."""
-    asked = urllib.request.Request(f"{gateway}/", headers={"Host": host})  # noqa: S310
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request through the Gateway: a GET, or with a `body`, which is JSON, a POST."""
+
+    host: str
+    path: str = "/"
+    body: str = ""
+
+    @property
+    def method(self) -> str:
+        """The method, in capitals."""
+        return "POST" if self.body else "GET"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that matter."""
+        return {"Host": self.host, "Content-Type": "application/json"}
+
+    def typed(self, gateway: str) -> str:
+        """The request as somebody would type it."""
+        curl = f"curl -H 'Host: {self.host}' {gateway}{self.path}"
+        return f"{curl} -d {shlex.quote(self.body)}" if self.body else curl
+
+
+def answer_to(request: Request, gateway: str) -> str | None:
+    """What is answered through the Gateway; None while nobody does."""
+    asked = urllib.request.Request(  # noqa: S310
+        f"{gateway}{request.path}",
+        data=request.body.encode() or None,
+        headers=request.headers,
+        method=request.method,
+    )
     try:
         with urllib.request.urlopen(asked, timeout=5) as response:  # noqa: S310
             body: str = response.read().decode()

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 from examples.demo import terminal, timeline
-from examples.demo.__main__ import NAMESPACE, rivals
+from examples.demo.__main__ import LONG_LIVED, NAMESPACE, rivals
+from examples.demo.change import ALONE, Change, Subject, keep_promise
 from examples.demo.load import NOBODY, Answer, Load, read
-from examples.demo.shell import DemoError
+from examples.demo.shell import DemoError, Request
 from examples.demo.terminal import Style, styled
 from examples.demo.timeline import Row, Tally, Timeline
-from examples.demo.upgrade import AGENT, ALONE, HOST, Change, keep_promise, next_version
+from examples.demo.upgrade import GREETER, HOST, next_version
 
-CANARY = Path(__file__).parents[3] / "examples" / "canary.yaml"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def vegeta_line(body: str = "", *, number: int = 0, code: int = 200, error: str = "") -> bytes:
@@ -58,7 +59,7 @@ def test_an_answer_is_known_by_its_version_and_a_failure_by_its_text(line, by, e
 
 
 def test_answers_are_read_once_and_only_when_they_are_whole(tmp_path):
-    load = Load("http://gateway", host=HOST, rate=1, directory=tmp_path)
+    load = Load("http://gateway", Request(host=HOST), rate=1, directory=tmp_path)
     whole, half = vegeta_line(number=0), vegeta_line(number=1)
 
     (tmp_path / "answers.jsonl").write_bytes(whole + half[:20])
@@ -148,7 +149,7 @@ def test_a_pipe_gets_neither_colours_nor_drafts(capsys):
 @pytest.fixture
 def promoted() -> Change:
     """A change that went as it should: 1.1.0 took over from 1.0.0."""
-    change = Change(None, old="1.0.0", new="1.1.0", config={}, serves="1.1.0")
+    change = Change(None, GREETER, old="1.0.0", new="1.1.0", spec={}, serves="1.1.0")
     change.total.add([answer("1.0.0"), answer("1.1.0")])
     change.alone = ALONE
     return change
@@ -179,17 +180,34 @@ def test_a_promise_that_is_not_kept_ends_the_demo(
 
 
 @pytest.mark.parametrize(
+    ("request_", "typed"),
+    [
+        (Request(host="a.local"), "curl -H 'Host: a.local' http://gateway/"),
+        (
+            Request(host="a.local", path="/task", body='{"task": "greet"}'),
+            """curl -H 'Host: a.local' http://gateway/task -d '{"task": "greet"}'""",
+        ),
+    ],
+    ids=["get", "post"],
+)
+def test_a_request_is_shown_as_it_would_be_typed(request_: Request, typed: str):
+    assert request_.typed("http://gateway") == typed
+
+
+@pytest.mark.parametrize(
     ("before", "after"), [("1.0.0", "1.1.0"), ("1.9.3", "1.10.0"), ("2.0.0-rc.1", "2.1.0")]
 )
 def test_a_demo_goes_on_from_the_version_that_is_there(before, after):
     assert next_version(before) == after
 
 
-def test_the_demo_asks_the_agent_of_its_example():
-    agent = yaml.safe_load(CANARY.read_text(encoding="utf-8"))
+@pytest.mark.parametrize(("subject", "file"), LONG_LIVED.items(), ids=str)
+def test_the_demo_asks_what_its_example_describes(subject: Subject, file: str):
+    described = yaml.safe_load((EXAMPLES / file).read_text(encoding="utf-8"))
 
-    assert agent["metadata"]["name"] == AGENT
-    assert agent["spec"]["traffic"]["hostnames"] == [HOST]
+    assert described["kind"].lower() == subject.kind
+    assert described["metadata"]["name"] == subject.name
+    assert described["spec"]["traffic"]["hostnames"] == [subject.request.host]
 
 
 def route(namespace: str, *hosts: str) -> dict:
