@@ -143,7 +143,7 @@ def goodbye(gateway: str, *, undone: str, tried: str, seconds: float) -> None:
     -p '{{"spec":{{"canary":{{"version":"{tried}","weight":10}}}}}}'    # try it
 
   make cluster-down                                     # remove everything
-  docs/how-to/first-agent.md explains each step."""
+  docs/how-to/first-agent.md and serve-a-model.md explain each step."""
     )
 
 
