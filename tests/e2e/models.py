@@ -53,15 +53,11 @@ def version(name: str, *, container: Object | None = None, **settings: Any) -> O
     """
     registered = settings.pop("registered", {})
     variables = {"dimension": 4, "backend": "dummy", **settings}
-    pods = template(
-        name="model",
-        image=IMAGE,
-        env=[
-            {"name": f"MODEL_{key.upper()}", "value": str(value)}
-            for key, value in variables.items()
-        ],
-        **(container or {}),
-    )
+    environment = [
+        {"name": f"MODEL_{key.upper()}", "value": str(value)} for key, value in variables.items()
+    ]
+    given: Object = {"name": "model", "image": IMAGE, "env": environment, **(container or {})}
+    pods = template(**given)
     return {"name": name, "template": pods, **registered}
 
 

@@ -203,9 +203,9 @@ def test_h09_a_slow_version_gets_less_by_its_performance(world: World, tmp_path:
 def test_h11_each_version_tells_how_it_does(world: World, tmp_path: Path) -> None:
     """Mean, 95th percentile, requests a second and accuracy are those that the generator saw.
 
-    Buckets of the dummy end at half a second and one, between which percentiles are interpolated, so
-    each version takes a time close to the end of one. Both are long beside what a request waits for
-    on its way on a busy machine, which is not the model's.
+    Buckets of the dummy end at half a second and one, between which percentiles are interpolated,
+    so each version takes a time close to the end of one. Both are long beside what a request waits
+    for on its way on a busy machine, which is not the model's.
     """
     served(
         world,
