@@ -42,7 +42,7 @@ from agentherd.domain.views import PodView, ReplicaSetView
 SWAPS: Final = 20
 VERSIONS: Final = 20
 
-MODEL_CONDITION_TYPES: Final = CONDITION_TYPES | {"Compatible", "ObjectivesMet"}
+MODEL_CONDITION_TYPES: Final = CONDITION_TYPES | {"Compatible", "ObjectivesMet", "TrafficApplied"}
 
 _OUTCOMES: Final = {
     UpgradePhase.SUCCEEDED: SwapOutcome.PROMOTED,
@@ -85,7 +85,7 @@ def model_status(
         versions=tuple(_versions(seen, names, after, upgrade_status, now)),
         swaps=_swaps(seen, names, upgrades),
         last_rollback=_last_rollback(seen, names, upgrade_status),
-        conditions=_conditions(seen, after, active, now),
+        conditions=_conditions(seen, after, active, upgrade_status if moving else None, now),
     )
 
 
@@ -315,11 +315,23 @@ def _last_rollback(
 
 
 def _conditions(
-    seen: ModelObservation, after: AgentStatus, active: str | None, now: datetime
+    seen: ModelObservation,
+    after: AgentStatus,
+    active: str | None,
+    moving: AgentUpgradeStatus | None,
+    now: datetime,
 ) -> tuple[Condition, ...]:
-    """Those of the workload, whether what is asked for is compatible, and the promises kept."""
+    """Those of the workload, whether what is asked for is compatible, and the promises kept.
+
+    `moving` is the upgrade that divides the requests, which tells whether they are divided so.
+    """
     complaint = seen.asked.complaint
     said: list[Said] = [*_objectives(seen, after.stable_revision, active)]
+    said += [
+        (told.type, told.status, Reason(told.reason), told.message)
+        for told in (moving.conditions if moving is not None else ())
+        if told.type == "TrafficApplied"
+    ]
     hidden: set[str] = set()
     if complaint is None:
         said.append(("Compatible", "True", Reason.COMPATIBLE, "it does what users need"))

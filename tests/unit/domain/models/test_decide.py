@@ -122,6 +122,15 @@ def test_the_weight_of_a_canary_follows_the_spec() -> None:
     assert len(one.upgrades) == 1
 
 
+def test_it_is_told_whether_requests_are_divided_as_asked_for() -> None:
+    """As long as there is something to divide."""
+    tries = Life().live(tried(), 10)
+    rests = Life().live(tried(), 10, {"canary": None}, 10)
+
+    assert (tries.condition("TrafficApplied") or {})["status"] == "True"
+    assert rests.condition("TrafficApplied") is None
+
+
 def test_a_canary_with_steps_becomes_the_active_version_of_the_spec() -> None:
     steps = [{"weight": 5, "pause": {"seconds": 2}}, {"weight": 20, "pause": {"seconds": 2}}]
 
