@@ -216,8 +216,8 @@ class JobView(Child):
     """A Job that tries the new version of the `upgrade` with that uid, and how it ended.
 
     Until it has ended its `verdict` is None; then it is also known when, and what is told of it.
-    `runs` says that a pod of it does now, `has_pods` that it has or had any, and `timed_out` that
-    it has ended because its time was over.
+    `runs` says that a pod of it does now, and `timed_out` that it has ended because its time was
+    over.
     """
 
     upgrade: str
@@ -226,7 +226,6 @@ class JobView(Child):
     message: str
     began_at: datetime | None = None
     runs: bool = False
-    has_pods: bool = True
     timed_out: bool = False
 
     @classmethod
@@ -241,7 +240,6 @@ class JobView(Child):
             message=": ".join(filter(None, (end.get("reason"), end.get("message")))) if end else "",
             began_at=_time(status.get("startTime")),
             runs=status.get("ready", 0) > 0,
-            has_pods=any(status.get(each) for each in ("active", "failed", "succeeded")),
             timed_out=end is not None and end.get("reason") == "DeadlineExceeded",
         )
 

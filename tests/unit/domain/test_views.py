@@ -244,26 +244,24 @@ def test_a_job_has_ended_as_soon_as_its_end_is_certain(
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ({}, (False, False, False)),
-        ({"active": 1, "ready": 0}, (False, True, False)),
-        ({"active": 1, "ready": 1}, (True, True, False)),
-        ({"conditions": [{"type": "Failed", "status": "True"}]}, (False, False, False)),
+        ({}, (False, False)),
+        ({"active": 1, "ready": 0}, (False, False)),
+        ({"active": 1, "ready": 1}, (True, False)),
+        ({"conditions": [{"type": "Failed", "status": "True"}]}, (False, False)),
         (
             {
                 "failed": 1,
                 "conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}],
             },
-            (False, True, True),
+            (False, True),
         ),
     ],
     ids=["just made", "its pod waits", "its pod runs", "failed", "out of time"],
 )
-def test_a_job_tells_how_far_it_got(
-    status: dict[str, Any], expected: tuple[bool, bool, bool]
-) -> None:
+def test_a_job_tells_how_far_it_got(status: dict[str, Any], expected: tuple[bool, bool]) -> None:
     job = JobView.of(raw(status=status))
 
-    assert (job.runs, job.has_pods, job.timed_out) == expected
+    assert (job.runs, job.timed_out) == expected
 
 
 def test_a_job_tells_when_and_why_it_failed() -> None:

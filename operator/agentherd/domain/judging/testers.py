@@ -153,13 +153,12 @@ def _has_run(status: AgentUpgradeStatus, metric: str) -> bool:
 
 
 def _unstarted(live: JobView, job: TesterJob) -> str:
-    """Why a tester has found out nothing, as far as its Job tells; its Events tell more."""
-    what = (
-        "the pod of Job {name} has not started, as with an image that cannot be pulled"
-        if live.has_pods
-        else "no pod could be made for Job {name}, as where a quota is used up"
-    ).format(name=live.name)
-    return f"{what}, within {job.timeout_seconds} s; kubectl describe job {live.name} says more"
+    """Why a tester has found out nothing; which of the causes it is, only its Events tell."""
+    return (
+        f"the pod of Job {live.name} has not started within {job.timeout_seconds} s, as with an "
+        "image that cannot be pulled, or could not be made, as where a quota is used up; "
+        f"kubectl describe job {live.name} says more"
+    )
 
 
 def _end(
