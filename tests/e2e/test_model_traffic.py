@@ -154,8 +154,8 @@ def test_h07_a_weight_is_in_effect_in_less_than_a_second(world: World, tmp_path:
             change(world, canary={"version": "v2", "weight": weight})
             applied = _applied(weight)
             wait_until(world, applied)
-            told.append(models.first(applied, since=patches[-1][1]) - patches[-1][1])
             world.operator.runs_for(5)
+            told.append(models.first(applied, since=patches[-1][1]) - patches[-1][1])
         report = running.stop()
 
     followed = [
