@@ -113,9 +113,8 @@ def test_m02_a_version_that_is_not_accurate_enough_is_not_promoted(
     asked = {"version": "v2", "steps": [step(10, seconds=30)]} if by == "canary" else "v2"
 
     with Sight(world, KIND) as models, load(world, tmp_path) as running:
-        upgrade = change_field(world, by, asked)
-        wait_for_state(world, "Ready", "v2")
         begin = time.time()
+        upgrade = change_field(world, by, asked)
         found = given_up(world, within=60)
         took = time.time() - begin
         wait_until_only(world, running, "v1")
@@ -153,7 +152,7 @@ def test_a_version_that_never_becomes_ready_is_given_up_at_its_deadline(
 
     once(models, world)
     print(f"never ready: after {took:.1f} s: {found['status']['lastRollback']}")
-    assert 15 <= took < 15 + TOLD
+    assert 14 <= took < 15 + TOLD
     assert found["status"]["lastRollback"]["trigger"] == "ProgressDeadline"
     assert report.failed == ()
     assert report.share("v1") == 1
@@ -164,7 +163,7 @@ SICK: Final[dict[str, tuple[Object, set[str]]]] = {
         version("v2", container={"image": "localhost/nobody/none:1", "imagePullPolicy": "Never"}),
         {"ImageUnavailable"},
     ),
-    "settings that are refused": (version("v2", backend="gpt"), {"CrashLoop", "PodCrashed"}),
+    "settings that are refused": (version("v2", backend="gpt"), {"Crash"}),
 }
 
 
@@ -189,7 +188,10 @@ def test_a_version_that_cannot_start_is_told_and_given_up(
 
 
 def test_a_version_that_runs_out_of_memory_is_given_up(world: World, tmp_path: Path) -> None:
-    """It serves well until the kernel kills it, and that is the reason that is told."""
+    """It serves well until the kernel kills it, and that is the reason that is told in the end.
+
+    Its probe fails a moment before it is known why.
+    """
     v2 = version("v2", memory_leak_mb_per_second=6)
     served(world, version("v1"), v2, upgradePolicy=JUDGED)
 
@@ -199,7 +201,10 @@ def test_a_version_that_runs_out_of_memory_is_given_up(world: World, tmp_path: P
         load(world, tmp_path, rate=RATE) as running,
     ):
         change(world, canary={"version": "v2", "weight": 20})
-        found = given_up(world, within=90)
+        given_up(world, within=90)
+        found = wait_until(
+            world, lambda seen: seen["status"]["lastRollback"]["trigger"] == "OutOfMemory"
+        )
         back = wait_until_only(world, running, "v1")
         world.operator.runs_for(10)
         report = running.stop()
@@ -209,8 +214,9 @@ def test_a_version_that_runs_out_of_memory_is_given_up(world: World, tmp_path: P
     print(f"memory: told {told - killed:.1f} s after the kill: {found['status']['lastRollback']}")
     once(models, world)
     assert told - killed < TOLD
-    assert "memory" in version_in(found, "v2")["message"].lower()
-    assert report.failed_but_by("v2") == report.failed_but_by("gateway") or _brief(report.failed)
+    assert "more memory than its limit" in version_in(found, "v2")["message"]
+    assert "more memory than its limit" in found["status"]["swaps"][-1]["reason"]
+    assert _brief(report.failed)
     assert report.between(back).share("v1") == 1
 
 

@@ -261,19 +261,20 @@ def _performance(
 def _swaps(
     seen: ModelObservation, names: Mapping[str, str], upgrades: Mapping[str, AgentUpgradeStatus]
 ) -> tuple[Swap, ...]:
-    """Those that were told, and those that have ended since the last of them."""
+    """Those that were told, and those that have ended since the last of them.
+
+    Why one was rolled back may become clearer later.
+    """
     before = seen.model.status.swaps
-    told = {(swap.upgrade, swap.started_at) for swap in before}
     last = max((swap.finished_at for swap in before), default=None)
-    ended = [_swap(name, status, names) for name, status in upgrades.items()]
-    new = [
-        swap
-        for swap in ended
-        if swap is not None
-        and (swap.upgrade, swap.started_at) not in told
-        and (last is None or swap.finished_at >= last)
-    ]
-    return (*before, *sorted(new, key=lambda swap: swap.finished_at))[-SWAPS:]
+    found = filter(None, (_swap(name, status, names) for name, status in upgrades.items()))
+    ended = {(swap.upgrade, swap.started_at): swap for swap in found}
+    kept = []
+    for swap in before:
+        known = ended.pop((swap.upgrade, swap.started_at), swap)
+        kept.append(swap.model_copy(update={"reason": known.reason}))
+    new = [swap for swap in ended.values() if last is None or swap.finished_at >= last]
+    return (*kept, *sorted(new, key=lambda swap: swap.finished_at))[-SWAPS:]
 
 
 def _swap(name: str, status: AgentUpgradeStatus, names: Mapping[str, str]) -> Swap | None:

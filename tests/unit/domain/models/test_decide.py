@@ -212,6 +212,19 @@ def test_a_version_that_fails_is_given_up_once(asked: dict[str, Any]) -> None:
     assert one.phases == ["Loading", "Ready"]
 
 
+def test_a_reason_that_becomes_clearer_is_put_right() -> None:
+    """A probe fails before it is known why; then the same swap tells the cause."""
+
+    def clear(twin: Twin) -> None:
+        rollback = {"trigger": "OutOfMemory", "reason": "it was killed"}
+        twin.edit(AGENT_UPGRADE, "embedder-2", {"status": {"rollback": rollback}})
+
+    one = Life().live(tried("sick"), 20, clear, 5)
+
+    assert [swap["reason"] for swap in one.status["swaps"]] == ["OutOfMemory: it was killed"]
+    assert one.status["lastRollback"]["trigger"] == "OutOfMemory"
+
+
 def test_a_failed_canary_is_not_tried_again_with_another_weight() -> None:
     one = Life().live(tried("sick"), 20, tried("sick", weight=5), 30)
 
