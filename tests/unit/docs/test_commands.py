@@ -99,9 +99,7 @@ def assert_understood(model: type[Subject], spec: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("model", "spec"), [*patches()])
-def test_each_patch_sets_only_fields_that_exist(
-    model: type[Subject], spec: dict[str, Any]
-) -> None:
+def test_each_patch_sets_only_fields_that_exist(model: type[Subject], spec: dict[str, Any]) -> None:
     """Nobody types a patch that changes nothing."""
     assert_understood(model, spec)
 
@@ -113,9 +111,7 @@ def test_each_part_of_a_spec_has_only_fields_that_exist(snippet: dict[str, Any])
 
 
 @pytest.mark.parametrize(("model", "part", "field"), [*paths()])
-def test_each_path_leads_to_a_field(
-    model: type[Subject], part: str, field: str
-) -> None:
+def test_each_path_leads_to_a_field(model: type[Subject], part: str, field: str) -> None:
     """Nobody asks for a field that is always empty."""
     fields: Any = model.model_fields[part].annotation
 

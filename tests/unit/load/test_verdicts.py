@@ -94,7 +94,7 @@ def test_the_smaller_the_difference_the_later_the_verdict() -> None:
         ("errors-50", {"trigger": "HealthProbe"}, False),
         ("errors-50", {"trigger": None, "verdict": None}, False),
         ("errors-50", {"lost_elsewhere": 1}, False),
-        ("leak", {"trigger": "Crash", "lost_elsewhere": 1}, True),
+        ("leak", {"trigger": "OutOfMemory", "lost_elsewhere": 1}, True),
     ],
 )
 def test_a_version_is_given_up_for_what_is_wrong_with_it(

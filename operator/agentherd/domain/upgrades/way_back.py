@@ -116,7 +116,8 @@ def ended(facts: Facts) -> Move | None:
     if phase is None or phase not in ENDED:
         return None
     record = facts.status.rollback
-    changes = {"rollback": _explained(facts, record)} if record is not None else {}
+    explained = _explained(facts, record) if record is not None else None
+    changes = {} if explained == record else {"rollback": explained}
     return Move(phase=phase, reason=ENDED[phase], message="", changes=changes)
 
 
