@@ -204,7 +204,8 @@ class ModelCanary(WireModel):
     weight: _Percent | None = None
     """Percentage of the requests it gets, at most `cap`. It may be changed at any time, takes
     effect at once and stays until the version is promoted, by `spec.activeVersion` or `promote` of
-    its AgentUpgrade, or this field `canary` is removed. Absent: `steps` count."""
+    its AgentUpgrade, or this field `canary` is removed. Absent: `steps` count. A canary that is
+    tried does not change between the two: remove it first."""
 
     steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS), ATOMIC] | None = None
     """Steps of weight, none above `cap`, after which the version is promoted: it becomes
@@ -315,7 +316,7 @@ class ModelDeploymentSpec(WireModel):
 
     keep_warm: bool = False
     """Whether the pods of the version that served before keep running without requests after a
-    swap, so that going back takes no time. They go when the next version takes over. Defaults to
+    swap, so that going back takes no time. They go when the next version is started. Defaults to
     `false`: they go when `upgradePolicy.scaleDownDelaySeconds` are over."""
 
     health: Health | None = None
