@@ -54,10 +54,9 @@ def swap(shell: Shell, gateway: str) -> str:
 
     Returns the name of the version that was tried; the one before it serves again.
     """
+    title("Ask a model what a sentence means")
     old, new = _make_ready(shell)
     steps, no_steps = policies(new, shell.look(f"{EMBEDDINGS}", ".status.swaps"))
-
-    title("Ask a model what a sentence means")
     before = _ask(gateway)
 
     title(f"Swap it from {old} to {new}, under {EMBEDDINGS.rate} requests a second")
