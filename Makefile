@@ -66,7 +66,7 @@ test-unit: .venv/.stamp ## Unit and property tests, in seconds
 test-e2e: image ## End-to-end tests on the development cluster, side by side
 	@AGENTHERD_E2E_COVERAGE=1 $(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -n $(JOBS) --dist worksteal $(TESTS)
 
-test-long: image ## What takes longer: 180,000 requests, 60 rollbacks, 60 verdicts, many kills, half an hour of idling
+test-long: image ## What takes longer: 300,000 requests, 60 rollbacks, 60 verdicts, swaps, many kills, half an hour of idling
 	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m tests.long
 	@for round in 1 2 3 4 5; do \
 		$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e/test_resilience.py $(TESTS); \

@@ -1,4 +1,4 @@
-"""`python -m tests.long`: canaries under 60,000 requests, how fast rollbacks are, and verdicts.
+"""`python -m tests.long`: canaries and swaps under load, how fast rollbacks are, and verdicts.
 
 Progress goes to stderr, a line for each run to stdout, and all figures to a directory.
 """
@@ -7,22 +7,60 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from devcluster.progress import Progress
 from tests.e2e.operator_process import ROOT
+from tests.e2e.world import World
 from tests.long.canary import WAYS, Scale, under_load
 from tests.long.cases import CASES
 from tests.long.figures import Outcome, of_canary, of_rollbacks, of_verdicts
+from tests.long.model_figures import of_pairs, of_swaps, of_weights
+from tests.long.pairs import pairs
 from tests.long.place import Disturbed, place
 from tests.long.rollbacks import rollbacks
+from tests.long.swaps import swaps_under_load
 from tests.long.verdicts import verdicts
+from tests.long.weights import weights
 
 CANARIES: Final = {f"canary-{way}": way for way in WAYS}
 ROLLBACKS: Final = {"rollbacks": False, "rollbacks-with-one-unready": True}
 VERDICTS: Final = {f"verdicts-{name}": case for name, case in CASES.items()}
+
+Run = Callable[[str, World, Path, argparse.Namespace, Progress], Outcome]
+
+
+def _swaps(
+    name: str, world: World, directory: Path, chosen: argparse.Namespace, progress: Progress
+) -> Outcome:
+    found = swaps_under_load(
+        world, directory, requests=chosen.requests, rate=chosen.rate, progress=progress
+    )
+    return of_swaps(name, found, requests=chosen.requests)
+
+
+def _weights(
+    name: str, world: World, directory: Path, chosen: argparse.Namespace, progress: Progress
+) -> Outcome:
+    done, report = weights(world, directory, count=chosen.changes, progress=progress)
+    return of_weights(name, done, report)
+
+
+def _pairs(
+    name: str, world: World, directory: Path, chosen: argparse.Namespace, progress: Progress
+) -> Outcome:
+    return of_pairs(name, pairs(world, directory, count=chosen.rounds, progress=progress))
+
+
+MODELS: Final[Mapping[str, Run]] = {
+    "models-swaps": _swaps,
+    "models-weights": _weights,
+    "models-pairs": _pairs,
+}
+
+NAMES: Final = [*CANARIES, *ROLLBACKS, *VERDICTS, *MODELS]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.into.mkdir(parents=True, exist_ok=True)
     progress = Progress()
     outcomes = []
-    for name in chosen.only or [*CANARIES, *ROLLBACKS, *VERDICTS]:
+    for name in chosen.only or NAMES:
         try:
             outcome = _run(name, chosen, progress)
         except Disturbed as error:
@@ -48,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, chosen: argparse.Namespace, progress: Progress) -> Outcome:
     with place() as (world, directory):
+        if name in MODELS:
+            return MODELS[name](name, world, directory, chosen, progress)
         if name in CANARIES:
             way = WAYS[CANARIES[name]]
             scale = Scale(rate=chosen.rate, seconds=chosen.requests / chosen.rate)
@@ -71,13 +111,16 @@ def _run(name: str, chosen: argparse.Namespace, progress: Progress) -> Outcome:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.long", description=__doc__)
-    names = [*CANARIES, *ROLLBACKS, *VERDICTS]
-    parser.add_argument("--only", nargs="+", choices=names, help="not all runs")
-    parser.add_argument("--requests", type=int, default=60_000, help="of each canary (60000)")
-    parser.add_argument("--rate", type=float, default=200, help="of a canary, a second (200)")
+    parser.add_argument("--only", nargs="+", choices=NAMES, help="not all runs")
+    parser.add_argument(
+        "--requests", type=int, default=60_000, help="of each canary, of all swaps (60000)"
+    )
+    parser.add_argument("--rate", type=float, default=200, help="of these, a second (200)")
     parser.add_argument("--rollbacks", type=int, default=30, help="of each kind (30)")
     parser.add_argument("--runs", type=int, default=10, help="of each verdict (10)")
     parser.add_argument("--within", type=float, default=300, help="seconds to a verdict (300)")
+    parser.add_argument("--changes", type=int, default=30, help="of a weight, each way (30)")
+    parser.add_argument("--rounds", type=int, default=20, help="with and without a swap (20)")
     where = ROOT / ".cache" / "long"
     parser.add_argument("--into", type=Path, default=where, help="directory for all figures")
     return parser

@@ -1,4 +1,4 @@
-"""Requests that nobody but the new version may fail, and did."""
+"""Requests that nobody but the version that is tried may fail, and did."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ NAMED: Final = 50
 """So many are written down one by one."""
 
 
-def losses(report: Report, *, since: float) -> dict[str, Any]:
-    """How many were lost and which, with seconds `since` the change; the new version's own apart.
+def losses(report: Report, *, since: float, tried: str = NEW) -> dict[str, Any]:
+    """How many were lost and which, with seconds `since` the change; those of `tried` apart.
 
     What was lost before the change was lost to a machine that is too slow for so many requests.
     """
-    lost = report.failed_but_by(NEW)
+    lost = report.failed_but_by(tried)
     return {
         "lost": len(lost),
         "lost before the change": sum(answer.ended < since for answer in lost),
