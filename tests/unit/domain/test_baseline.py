@@ -98,10 +98,12 @@ def test_requests_of_fresh_pods_are_requests_of_the_stable_version() -> None:
     assert weight_seen(seen, new=NEW.hash, old=OLD.hash) == 20
 
 
-def test_without_a_fresh_pod_the_step_is_held_and_says_so() -> None:
-    """However many requests the other stable pods have had."""
+@pytest.mark.parametrize("requests", [0, 500], ids=["too few seen", "enough seen"])
+def test_without_a_fresh_pod_the_step_is_held_and_says_so(requests: int) -> None:
+    """However many requests the other stable pods have had, or it had before it was gone."""
     notes = [{"uid": f"uid-of-{name}", "requests": 100, "errors": 0} for name in ("new", "old")]
     analysis = {"verdict": "Inconclusive", "since": NOON, "pods": notes, "counters": COUNTERS}
+    analysis["stepRequests"] = requests
     status = {"steps": 2, "strategy": strategy() | {"analysis": FRESH}, "analysis": analysis}
     views = (pod_view("new", revision=NEW.hash), pod_view("old", revision=OLD.hash))
 

@@ -209,9 +209,8 @@ def test_a_version_that_is_not_read_any_more_is_not_promoted() -> None:
         ),
         (told(190, None), told(190, None), ""),
         (told(190), told(190, None), ""),
-        (told(190, None), told(0), ""),
     ],
-    ids=["errors", "durations", "neither does", "the stable one does not", "nobody has asked it"],
+    ids=["errors", "durations", "neither does", "the stable one does not"],
 )
 def test_a_version_that_stops_to_tell_what_the_stable_one_tells_is_held(
     new: Reading, old: Reading, missing: str
@@ -224,6 +223,38 @@ def test_a_version_that_stops_to_tell_what_the_stable_one_tells_is_held(
     assert ("the new version does not tell" in run.move.message) is bool(missing)
     assert missing in run.move.message
     assert run.status.rollback is None
+
+
+@pytest.mark.parametrize("how", ["restarted", "not ready", "deleted"])
+@pytest.mark.parametrize("who", ["new", "old"])
+def test_while_no_pod_could_tell_the_step_is_held(who: str, how: str) -> None:
+    """One that was replaced tells nothing for a moment, in which what is held must not pass."""
+    state = look(30) | {"canary": {"requests": 30}, "stable": {"requests": 30}}
+    readings = {"new": told(190), "old": told(190)}
+    seen = at_step_two({"analysis": state}, readings=readings)
+    differs: dict[str, Any] = {"not ready": {"ready": False}, "deleted": {"deleting": True}}
+    pod = replace(seen.pods[who], **differs.get(how, {}))
+    known = {f"uid-of-{who}": told(0)} if how == "restarted" else {}
+
+    run = found(
+        replace(seen, pods={**seen.pods, who: pod}, readings={**seen.readings, **known}), now=LATER
+    )
+
+    version = {"new": "new", "old": "stable"}[who]
+    assert f"no ready pod of the {version} version has answered a request" in run.move.message
+    assert "promote the step" in run.move.message
+    assert analysis(run).verdict is Verdict.INCONCLUSIVE
+
+
+def test_beside_a_version_that_has_all_requests_nobody_is_waited_for() -> None:
+    """The stable one has none to answer then."""
+    all_of_them = strategy(steps=[{"weight": 0}, {"weight": 100}])
+    seen = at_step_two(
+        {"analysis": look(30), "strategy": all_of_them, "weight": 100},
+        readings={"new": told(190), "old": told(0)},
+    )
+
+    assert found(seen, now=LATER).status.phase is UpgradePhase.PROMOTING
 
 
 def test_a_version_whose_metrics_are_gone_has_no_good_verdict() -> None:

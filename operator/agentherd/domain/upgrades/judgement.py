@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from agentherd.api import (
     AgentUpgrade,
@@ -131,6 +132,7 @@ def _situation(
     settings: Analysis,
 ) -> Situation:
     at_a_step = 0 < status.step <= len(course.steps)
+    weight = course.steps[status.step - 1].weight if at_a_step else 0
     served = seen.agent.spec.operating_mode is OperatingMode.RUNNING
     fresh = _is_fresh(settings, status)
     new = _side_of(seen, "new", status.to_revision)
@@ -138,18 +140,21 @@ def _situation(
     return Situation(
         compared=seen.agent.spec.metrics is not None,
         step=status.step,
-        weight=course.steps[status.step - 1].weight if at_a_step and served else 0,
+        weight=weight if served else 0,
         last=at_a_step and status.step == len(course.steps),
         unread="; ".join(filter(None, (new.unread, stable.unread)))
         or (_no_baseline(seen) if fresh and not stable.pods else ""),
         blind=new.is_silent or stable.is_silent,
-        untold=_untold(seen, new, stable),
+        untold=_untold(seen, new, stable) or _unanswered(seen, new, stable, weight, fresh=fresh),
         lonely=waits_for_stable(
             analysis,
             canary=_counted_of(seen, status.to_revision),
             stable=_counted_of(seen, status.from_revision, baseline=fresh),
         ),
     )
+
+
+_PROMOTE: Final = "; to go on without, promote the step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +169,11 @@ class _Side:
     def is_silent(self) -> bool:
         """Whether none of them tells anything."""
         return bool(self.pods) and not self.told
+
+    @property
+    def asked(self) -> list[Totals]:
+        """Those of pods that have answered somebody; the others have nothing to tell."""
+        return [totals for totals in self.told if totals.requests]
 
     @property
     def unread(self) -> str:
@@ -196,16 +206,13 @@ def _side_of(
 
 
 def _untold(seen: AgentObservation, new: _Side, stable: _Side) -> str:
-    """What the new version keeps to itself though the stable one tells it; "" for nothing.
-
-    A pod that has answered nobody has nothing to tell.
-    """
+    """What the new version keeps to itself though the stable one tells it; "" for nothing."""
     metrics = seen.agent.spec.metrics
     if metrics is None or not stable.told:
         return ""
     if new.is_silent:
         return f"{new.unread}, while the stable version tells what it does"
-    asked, usual = ([t for t in side.told if t.requests] for side in (new, stable))
+    asked, usual = new.asked, stable.asked
     silent = [
         f"{what} ({where})"
         for what, where, tells in (
@@ -225,6 +232,27 @@ def _untold(seen: AgentObservation, new: _Side, stable: _Side) -> str:
     if not silent:
         return ""
     return f"the new version does not tell {' nor '.join(silent)}, as the stable version does"
+
+
+def _unanswered(
+    seen: AgentObservation, new: _Side, stable: _Side, weight: int, *, fresh: bool
+) -> str:
+    """Of which version nobody is there now that could tell what it does; "" for none.
+
+    As when a pod was just replaced, is not ready for a moment, or has begun to count at 0: what is
+    not told is not to be known then. Where the new version gets all requests, the stable one has
+    none to answer.
+    """
+    if seen.agent.spec.metrics is None or not weight or new.is_silent or stable.is_silent:
+        return ""
+    if fresh and not stable.pods and weight < 100:
+        return f"{_no_baseline(seen)}{_PROMOTE}"
+    for side in (new, stable) if weight < 100 else (new,):
+        if not side.asked:
+            return (
+                f"no ready pod of the {side.version} version has answered a request yet{_PROMOTE}"
+            )
+    return ""
 
 
 def _counted_of(
