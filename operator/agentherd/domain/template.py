@@ -13,6 +13,7 @@ from typing import Any, Final
 from agentherd.api import Agent, Drain, Health
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.kinds import (
+    GROUP,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     REVISION_LABEL,
@@ -105,8 +106,9 @@ def pod_template(agent: Agent, revision: Revision) -> dict[str, Any]:
     metadata = dict(written.get("metadata") or {})
     theirs = metadata.get("labels") or {}
     metadata["labels"] = {
-        # With the label of another kind the pods would be taken for those of another workload.
-        **{label: theirs[label] for label in theirs if label not in WORKLOAD_LABELS.values()},
+        # With labels of ours the pods would be taken for those of another workload, or for fresh
+        # ones of the stable version, which nobody judges.
+        **{label: theirs[label] for label in theirs if label.partition("/")[0] != GROUP},
         **revision_labels(agent, revision),
         TRAFFIC_LABEL: TRAFFIC_ON,
     }

@@ -9,6 +9,7 @@ import pytest
 from tests.twin.samples import agent
 
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
+from agentherd.domain.kinds import GROUP
 from agentherd.domain.revision import revision_of
 from agentherd.domain.template import (
     STARTUP_SECONDS,
@@ -46,6 +47,18 @@ def test_labels_and_annotations_of_the_template_are_kept() -> None:
     assert made["metadata"]["labels"]["team"] == "red"
     assert made["metadata"]["labels"]["agentherd.dev/agent"] == "greeter"
     assert made["metadata"]["labels"]["app.kubernetes.io/version"] == "1.0.0_build"
+
+
+def test_labels_of_ours_are_not_taken_from_a_template() -> None:
+    """Pods that called themselves fresh ones of the stable version would be judged by nobody."""
+    label = f"{GROUP}/{{}}".format
+    theirs = {label(word): "true" for word in ("baseline", "admitted", "model", "traffic")}
+
+    made = pods_of(template=template() | {"metadata": {"labels": theirs}})
+
+    ours = {key: value for key, value in made["metadata"]["labels"].items() if GROUP in key}
+    assert ours.keys() == {label("agent"), label("revision"), label("traffic")}
+    assert ours[label("traffic")] == "on"
 
 
 def test_metadata_of_null_is_no_metadata() -> None:
