@@ -9,34 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 
 import kopf
 
 from agentherd.cluster import ApiServer, Cluster
-from agentherd.domain.decide import decide
-from agentherd.domain.kinds import AGENT, MODEL_DEPLOYMENT, POD, Kind
-from agentherd.domain.models.decide import decide_model
-from agentherd.domain.plan import Plan
-from agentherd.engine.applier import Applier
+from agentherd.domain.kinds import Kind
 from agentherd.engine.fleets import Fleets
 from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
-from agentherd.engine.mounts import MountFailures
-from agentherd.engine.observe import Observer, Seen, agent_observer
-from agentherd.engine.observe_models import SeenModel, model_observer
-from agentherd.engine.reconciler import O, Reconciler
-from agentherd.engine.recorder import Recorder
 from agentherd.runtime import frame
 from agentherd.runtime.connection import connect
-from agentherd.runtime.fleet import Fleet
+from agentherd.runtime.herd import Herd
 from agentherd.runtime.http import Health, serve
 from agentherd.runtime.served import served, until_served
 from agentherd.runtime.settings import Settings
-from agentherd.runtime.watches import Watches
 
 log = logging.getLogger(__name__)
 
@@ -84,50 +73,16 @@ async def _lead(
     if not await _first(look(), elector.hold(), stop.wait()):
         await elector.release()
         return
-    agents, models = herd = [
-        Fleet(kind, cluster=cluster, sources=settings.sources, clock=clock)
-        for kind in (AGENT, MODEL_DEPLOYMENT)
-    ]
-    fleets = Fleets(fleet.store for fleet in herd)
-    mounts = MountFailures(wake=lambda pod: fleets.wake_owner(POD, pod))
-    watches = Watches(
+    herd = Herd(
+        kinds,
         cluster=cluster,
-        fleets=fleets,
-        mounts=mounts,
+        settings=settings,
         metrics=metrics,
-        namespaces=settings.namespaces,
-    )
-    applier = Applier(
-        cluster=cluster,
-        store=fleets,
-        recorder=Recorder(cluster, identity=settings.identity, clock=clock),
         may_write=elector.holds,
+        clock=clock,
     )
-
-    def reconciler(
-        fleet: Fleet, observer: Observer[O], rules: Callable[[O, datetime], Plan]
-    ) -> Reconciler[O]:
-        observe = observer(
-            fleet.store,
-            mounts,
-            fleet.scraper,
-            answers=fleet.inquiries,
-            routes_known=watches.routes_known,
-            jobs_known=watches.jobs_known,
-            approvals_checked=fleet.approvals.checked,
-            find_upgrade=fleets.upgrade,
-            find_model=fleets.model,
-            defaults=settings.upgrades,
-        )
-        return fleet.reconciler(observe, rules, applier=applier, metrics=metrics)
-
-    observe_agents: Observer[Seen] = agent_observer
-    observe_models: Observer[SeenModel] = partial(model_observer, warm_ups=models.warm_ups)
-    reconcilers = (
-        reconciler(agents, observe_agents, decide),
-        reconciler(models, observe_models, decide_model),
-    )
-    metrics.queue_depth.set_function(lambda: sum(len(fleet.queue) for fleet in herd))
+    fleets = herd.fleets
+    metrics.queue_depth.set_function(lambda: herd.waiting)
     sweeper = frame.Sweeper(
         cluster=cluster, fleets=fleets, namespaces=settings.namespaces, kinds=kinds
     )
@@ -135,14 +90,11 @@ async def _lead(
 
     async def work() -> None:
         async with asyncio.TaskGroup() as group:
-            watches.start(group)
+            herd.look(group)
             group.create_task(sweeper.run(), name="sweeper")
-            for fleet in herd:
-                fleet.start(group)
-            await watches.synced()
+            await herd.watches.synced()
             await sweeper.swept.wait()
-            for each in reconcilers:
-                group.create_task(each.run(workers=settings.workers), name="workers")
+            herd.work(group)
             health.synced = True
             found = (f"{fleets.count(kind)} {kind.plural}" for kind in kinds)
             log.info("all objects are known: %s", ", ".join(found))

@@ -34,8 +34,8 @@ async def served(cluster: Cluster, namespaces: tuple[str, ...]) -> tuple[Kind, .
         if why := await _missing(cluster, kind, namespaces):
             missing.add(kind)
             log.warning(
-                "%s are not served: %s; install the CRDs and the roles of this version. "
-                "Nothing else is affected",
+                "%s are not served in any namespace: %s; install the CRDs and the roles of this "
+                "version. Nothing else is affected",
                 kind.plural,
                 why,
             )
@@ -58,14 +58,22 @@ async def until_served(
 
 
 async def _missing(cluster: Cluster, kind: Kind, namespaces: tuple[str, ...]) -> str:
-    """Why a kind cannot be read; "" when it can."""
+    """Where and why a kind cannot be read; "" when it can, in all namespaces.
+
+    kopf watches a kind in all of them or in none, so one that is missing in one is left out.
+    """
+    found = [await _refusal(cluster, kind, namespace) for namespace in namespaces or (None,)]
+    return "; ".join(why for why in found if why)
+
+
+async def _refusal(cluster: Cluster, kind: Kind, namespace: str | None) -> str:
+    where = f"in namespace {namespace}: " if namespace else ""
     while True:
         try:
-            for namespace in namespaces or (None,):
-                async for _ in cluster.list(kind, namespace=namespace, metadata_only=True):
-                    pass
+            async for _ in cluster.list(kind, namespace=namespace, metadata_only=True):
+                pass
         except (NotFound, Forbidden) as error:
-            return str(error)
+            return f"{where}{error}"
         except TransientError as error:
             log.info("cannot list %s: %s", kind.plural, error)
             await asyncio.sleep(RETRY_SECONDS)

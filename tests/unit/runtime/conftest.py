@@ -12,5 +12,5 @@ from tests.twin import FakeTimeLoop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    waits = item.path.name == "test_frame.py"
+    waits = item.path.name in {"test_frame.py", "test_herd.py"}
     return {"loop": FakeTimeLoop if waits else asyncio.new_event_loop}

@@ -31,6 +31,16 @@ class Older(Twin):
             yield page
 
 
+class Fenced(Twin):
+    """An API server that lets ModelDeployments be read in the namespace `one` alone."""
+
+    async def list(self, kind: Kind, **options: Any) -> AsyncIterator[Page]:  # type: ignore[override]
+        if kind is MODEL_DEPLOYMENT and options["namespace"] != "one":
+            raise Forbidden("not allowed")
+        async for page in super().list(kind, **options):
+            yield page
+
+
 async def test_all_kinds_are_watched_where_all_are_there() -> None:
     """As in a cluster with the CRDs of this version."""
     assert await served(Twin(), ()) == SUBJECT_KINDS
@@ -45,6 +55,18 @@ async def test_a_kind_that_is_missing_or_cannot_be_read_is_left_out(
 
     (record,) = caplog.records
     assert "modeldeployments are not served" in record.getMessage()
+
+
+async def test_it_is_said_in_which_namespace_a_kind_cannot_be_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is left out in the others as well, of which the reason would say nothing."""
+    twin = Fenced()
+
+    assert await served(twin, ("one", "two")) == (AGENT, AGENT_UPGRADE)
+
+    (record,) = caplog.records
+    assert "not served in any namespace: in namespace two: not allowed;" in record.getMessage()
 
 
 async def test_no_answer_is_not_taken_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,83 @@
+"""The whole herd in a cluster in memory: who works, and who is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from tests.twin import Twin
+from tests.twin.models import NAME, ModelRig, raw_model
+from tests.twin.rig import loop_clock, shared_metrics
+
+from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, MODEL_DEPLOYMENT, Key, Kind
+from agentherd.engine.store import SUBJECT_KINDS
+from agentherd.runtime.herd import Herd
+from agentherd.runtime.settings import Settings
+
+PAUSED = {"canary": {"steps": [{"weight": 5, "pause": {}}]}}
+
+
+async def amid_a_swap(twin: Twin) -> None:
+    """A model of which a swap waits in its first step."""
+    rig = ModelRig(twin)
+    twin.put(MODEL_DEPLOYMENT, raw_model(upgradePolicy=PAUSED))
+    await rig.until_quiet()
+    twin.edit(MODEL_DEPLOYMENT, NAME, {"spec": {"activeVersion": "v2"}})
+    await rig.until_quiet()
+
+
+async def term(twin: Twin, served: Collection[Kind], *, seconds: float) -> None:
+    """Lead for some time, while the API server tells of the `served` kinds."""
+    herd = Herd(
+        served,
+        cluster=twin,
+        settings=Settings(lease=Key("default", "agentherd")),
+        metrics=shared_metrics(),
+        may_write=lambda: True,
+        clock=loop_clock,
+    )
+
+    async def lead() -> None:
+        async with asyncio.TaskGroup() as group:
+            herd.look(group)
+            await herd.watches.synced()
+            for kind in served:
+                for raw in twin.all(kind):
+                    herd.fleets.put_subject(kind, raw)
+            herd.work(group)
+
+    leading = asyncio.create_task(lead())
+    await asyncio.sleep(seconds)
+    leading.cancel()
+    await asyncio.wait([leading])
+    assert leading.cancelled()
+
+
+def written(twin: Twin, since: int) -> list[tuple[str, str]]:
+    reading = {"GET", "LIST", "WATCH"}
+    return [(r.verb, r.kind.name) for r in twin.requests[since:] if r.verb not in reading]
+
+
+async def test_a_term_that_cannot_read_models_leaves_their_swaps_alone() -> None:
+    """Their models are not gone: an end of the swap could not be taken back."""
+    twin = Twin(loop_clock)
+    await amid_a_swap(twin)
+    before = len(twin.requests)
+
+    await term(twin, (AGENT, AGENT_UPGRADE), seconds=60)
+
+    assert written(twin, before) == []
+    (upgrade,) = twin.all(AGENT_UPGRADE)
+    assert upgrade["status"]["phase"] == "Paused"
+
+
+async def test_a_term_that_can_works_on_them() -> None:
+    """The same swap goes on when somebody promotes it."""
+    twin = Twin(loop_clock)
+    await amid_a_swap(twin)
+    twin.edit(MODEL_DEPLOYMENT, NAME, {"spec": {"activeVersion": "v1"}})
+
+    await term(twin, SUBJECT_KINDS, seconds=60)
+
+    (upgrade,) = twin.all(AGENT_UPGRADE)
+    assert upgrade["status"]["phase"] != "Paused"
