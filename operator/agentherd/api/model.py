@@ -174,6 +174,12 @@ class ModelCanary(WireModel):
         json_schema_extra={
             RULES: [
                 Rule(
+                    "self.version != oldSelf.version || has(self.weight) == has(oldSelf.weight)",
+                    "must not come or go while the version is tried, because either it stays at a "
+                    "weight or it goes through steps: remove canary and set it again",
+                    field=".weight",
+                ).keywords(),
+                Rule(
                     "!has(self.steps) || !has(self.weight)",
                     "must be left out with steps, which have weights of their own",
                     field=".weight",
@@ -213,8 +219,9 @@ class ModelCanary(WireModel):
     percent for 30 seconds each, none above `cap`."""
 
     cap: Annotated[Int32, Field(ge=1, le=MOST_BEFORE_PROMOTION)] = MOST_BEFORE_PROMOTION
-    """Percentage of the requests that the version never gets more of before its promotion. Defaults
-    to 20, which is the most."""
+    """Percentage of the requests that the version never gets more of before its promotion. Without
+    `spec.traffic` the part of a version is that of its pods, and one pod beside one is half. It may
+    be changed at any time. Defaults to 20, which is the most."""
 
     minimum_weight: Annotated[Int32, Field(ge=1, le=MOST_BEFORE_PROMOTION)] = 1
     """Percentage of the requests that the version never gets less of with routing `Performance`, so
@@ -299,7 +306,8 @@ class ModelDeploymentSpec(WireModel):
     routing: Routing = Routing.WEIGHTED
     """How requests are divided while a canary with `weight` is tried. `Weighted`: as `weight` says.
     `Performance`: it begins so, then a version that is faster and fails less gets more, between
-    `canary.minimumWeight` and `canary.cap`; needs `metrics`. Defaults to `Weighted`."""
+    `canary.minimumWeight` and `canary.cap`, and nothing as long as `weight` is 0; needs `metrics`.
+    Defaults to `Weighted`."""
 
     replicas: Annotated[Int32, Field(ge=0, le=10000)] = 1
     """Number of pods of the active version. An autoscaler may set it, through the scale

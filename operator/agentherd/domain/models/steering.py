@@ -17,11 +17,12 @@ def steering(seen: ModelObservation, now: datetime) -> Steering:
     keeps_warm = seen.model.spec.keep_warm
     governing = seen.workload.upgrades.get(seen.model.status.upgrade or "")
     canary = seen.asked.canary
-    if governing is None or canary is None or canary.weight is None:
+    if governing is None or canary is None:
         return Steering(keeps_warm=keeps_warm)
     if not is_running(governing.upgrade) or tried(governing.upgrade) != canary.version:
         return Steering(keeps_warm=keeps_warm)
-    return Steering(weight=_weight(seen, canary, governing.upgrade, now), keeps_warm=keeps_warm)
+    weight = _weight(seen, canary, governing.upgrade, now) if canary.weight is not None else None
+    return Steering(weight=weight, cap=canary.cap, keeps_warm=keeps_warm)
 
 
 def tried(upgrade: AgentUpgrade) -> str | None:
@@ -33,7 +34,9 @@ def _weight(
     seen: ModelObservation, canary: ModelCanary, upgrade: AgentUpgrade, now: datetime
 ) -> int | None:
     status = upgrade.status
-    if seen.model.spec.routing is Routing.WEIGHTED or status.weight == 0:
+    weighted = seen.model.spec.routing is Routing.WEIGHTED
+    # It begins as it is written, also after it was turned off, which nothing measured undoes.
+    if weighted or not canary.weight or not status.weight:
         return canary.weight
     return next_weight(
         status.weight,

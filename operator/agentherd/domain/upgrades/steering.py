@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from agentherd.api import EffectiveStrategy
+from agentherd.api import EffectiveStrategy, Pause, Step
 
 FOR_EVER: Final = timedelta(days=3650)
 
@@ -19,11 +19,14 @@ FOR_EVER: Final = timedelta(days=3650)
 class Steering:
     """How an upgrade is steered at this moment.
 
-    `weight` is the percentage of requests to give in place of those of the steps; None leaves them
-    as they are. `keeps_warm` keeps the pods of the version before after a promotion.
+    `weight` is the percentage of requests to give in place of those of the steps, at which it stays
+    until a person promotes it; None leaves them as they are, but for those above `cap`, the most
+    that may be given before the promotion. `keeps_warm` keeps the pods of the version before after
+    a promotion.
     """
 
     weight: int | None = None
+    cap: int = 100
     keeps_warm: bool = False
 
 
@@ -33,10 +36,15 @@ UNSTEERED: Final = Steering()
 def steered(strategy: EffectiveStrategy, steering: Steering) -> EffectiveStrategy:
     """The strategy of an attempt as it is steered now."""
     update: dict[str, object] = {}
-    if steering.weight is not None:
-        update["steps"] = tuple(
-            step.model_copy(update={"weight": steering.weight}) for step in strategy.steps
-        )
+    steps = tuple(_step(step, steering) for step in strategy.steps)
+    if steps != strategy.steps:
+        update["steps"] = steps
     if steering.keeps_warm:
         update["scale_down_delay_seconds"] = int(FOR_EVER.total_seconds())
     return strategy.model_copy(update=update) if update else strategy
+
+
+def _step(step: Step, steering: Steering) -> Step:
+    if steering.weight is not None:
+        return step.model_copy(update={"weight": steering.weight, "pause": Pause()})
+    return step.model_copy(update={"weight": min(step.weight, steering.cap)})

@@ -122,6 +122,31 @@ def test_the_weight_of_a_canary_follows_the_spec() -> None:
     assert len(one.upgrades) == 1
 
 
+def test_a_canary_moved_from_steps_to_a_weight_waits_for_a_person() -> None:
+    """At whatever step it is, though the API server refuses such a change."""
+    steps = [{"weight": 5, "pause": {"seconds": 4}}, {"weight": 20, "pause": {"seconds": 10}}]
+
+    for seconds in (5, 14):
+        one = Life().live(tried(steps=steps), seconds, tried(steps=None, weight=3), 60)
+
+        assert one.status["activeVersion"] == "v1"
+        assert one.version("v2")["weight"] == 3
+
+
+def test_a_canary_gets_no_more_than_a_cap_that_is_lowered() -> None:
+    steps = [{"weight": 20, "pause": {}}]
+
+    one = Life().live(tried(steps=steps), 10, {"canary": {"cap": 7}}, 5)
+
+    assert one.version("v2")["weight"] == 7
+
+
+def test_a_canary_of_weight_0_gets_nothing_whatever_is_measured() -> None:
+    one = Life(routing="Performance", metrics={}).live(tried(), 10, tried(weight=0), 20)
+
+    assert one.version("v2")["weight"] == 0
+
+
 def test_it_is_told_whether_requests_are_divided_as_asked_for() -> None:
     """As long as there is something to divide."""
     tries = Life().live(tried(), 10)
