@@ -41,7 +41,7 @@ def check(template: Mapping[str, Any]) -> None:
     """Check the shape of what is read here; the API server judges all the rest.
 
     Raises:
-        InvalidTemplate: something else stands where a list of objects or an object belongs.
+        InvalidTemplate: something else stands where a list of objects, an object or a name belongs.
     """
     pod, metadata = template.get("spec"), template.get("metadata") or {}
     if not isinstance(pod, Mapping):
@@ -53,15 +53,36 @@ def check(template: Mapping[str, Any]) -> None:
         raise InvalidTemplate("spec.template.spec.containers must have a container")
     _objects(pod.get("volumes"), "spec.volumes")
     for number, container in enumerate(pod["containers"]):
-        where = f"spec.containers[{number}]"
-        for field in _LISTS:
-            _objects(container.get(field), f"{where}.{field}")
-        for port in container.get("ports") or ():
-            for field in ("name", "protocol"):
-                if not isinstance(port.get(field, ""), str):
-                    raise InvalidTemplate(f"spec.template.{where}.ports: {field} must be a string")
-        if not isinstance(container.get("lifecycle") or {}, Mapping):
-            raise InvalidTemplate(f"spec.template.{where}.lifecycle must be an object")
+        _check_container(container, f"spec.containers[{number}]")
+
+
+def _check_container(container: Mapping[str, Any], where: str) -> None:
+    if not container.get("name"):
+        raise InvalidTemplate(f"spec.template.{where} must have a name")
+    _strings(container, where, "name")
+    for field in _LISTS:
+        _objects(container.get(field), f"{where}.{field}")
+    for port in container.get("ports") or ():
+        _strings(port, f"{where}.ports", "name", "protocol")
+    for variable in container.get("env") or ():
+        _strings(variable, f"{where}.env", "name")
+    _object(container.get("lifecycle"), f"{where}.lifecycle")
+    for kind in PROBES:
+        _object(probe := container.get(kind) or {}, f"{where}.{kind}")
+        _object(asked := probe.get("httpGet") or {}, f"{where}.{kind}.httpGet")
+        if asked.get("path") is not None:
+            _strings(asked, f"{where}.{kind}.httpGet", "path")
+
+
+def _strings(holder: Mapping[str, Any], where: str, *fields: str) -> None:
+    for field in fields:
+        if not isinstance(holder.get(field, ""), str):
+            raise InvalidTemplate(f"spec.template.{where}: {field} must be a string")
+
+
+def _object(value: object, where: str) -> None:
+    if not isinstance(value or {}, Mapping):
+        raise InvalidTemplate(f"spec.template.{where} must be an object")
 
 
 def _objects(value: object, where: str) -> None:
@@ -169,7 +190,7 @@ def probed_paths(template: Mapping[str, Any]) -> set[str]:
     """The paths that the probes of the containers ask for by HTTP."""
     containers = template.get("spec", {}).get("containers") or ()
     probes = (c.get(kind) for c in containers for kind in PROBES)
-    return {p["httpGet"].get("path", "/") for p in probes if p and p.get("httpGet")}
+    return {p["httpGet"].get("path") or "/" for p in probes if p and p.get("httpGet")}
 
 
 def _add_environment(containers: list[dict[str, Any]], agent: Agent, revision: Revision) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,11 +15,19 @@ from tests.unit.domain.samples import kept
 
 from agentherd.api import Phase
 from agentherd.domain.decide import decide
+from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, Dependency
 from agentherd.domain.plan import Apply, Delete, Plan, Scale, WriteStatus
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
+from agentherd.domain.template import (
+    check,
+    container_ports,
+    pod_template,
+    probed_paths,
+    probed_port,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -26,6 +35,35 @@ JSON = st.recursive(
     max_leaves=6,
 )
 FIELDS = ("env", "ports", "volumeMounts", "lifecycle", "readinessProbe")
+
+WORD = st.sampled_from(["agent", "http", "AGENTHERD_AGENT", "TCP", "/", ""]) | JSON
+OBJECT = st.dictionaries(
+    st.sampled_from(["name", "containerPort", "protocol", "value", "httpGet", "path", "preStop"]),
+    WORD | st.dictionaries(st.sampled_from(["path", "port", "name"]), WORD, max_size=2),
+    max_size=3,
+)
+LISTS = st.lists(OBJECT, max_size=2) | JSON
+PROBE = OBJECT | JSON
+CONTAINER = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.just("agent") | WORD,
+        "env": LISTS,
+        "ports": LISTS,
+        "volumeMounts": LISTS,
+        "lifecycle": PROBE,
+        "livenessProbe": PROBE,
+        "readinessProbe": PROBE,
+    },
+)
+TEMPLATE = st.fixed_dictionaries(
+    {
+        "spec": st.fixed_dictionaries(
+            {"containers": st.lists(CONTAINER, min_size=1, max_size=2)}, optional={"volumes": LISTS}
+        )
+    },
+    optional={"metadata": st.dictionaries(st.sampled_from(["labels", "name"]), OBJECT) | JSON},
+)
 
 
 def template(**container: Any) -> dict[str, Any]:
@@ -48,9 +86,29 @@ def test_no_template_that_is_admitted_is_a_bug(field: str, value: Any, volumes: 
     assert status_of(plan)["phase"] in {"Deploying", "Error"}
 
 
+@given(TEMPLATE)
+def test_what_passes_the_check_can_be_read(written: dict[str, Any]) -> None:
+    """Of all that looks like a template: it is refused in words, or it becomes pods."""
+    made = agent(config={"a": "1"}, drain={"delaySeconds": 5}, template=written)
+    metrics = made.spec.metrics
+    with suppress(InvalidTemplate, TemplateConflict):
+        check(written)
+        pod_template(made, revision_of(made.spec))
+        container_ports(written)
+        probed_port(written, "http")
+
+        assert sorted(probed_paths(written) | {metrics.path if metrics else "/metrics"})
+
+
 @pytest.mark.parametrize(
     "container",
     [
+        {"name": None},
+        {"name": ""},
+        {"name": 5},
+        {"env": [{"name": {}}]},
+        {"livenessProbe": {"httpGet": {"path": []}}},
+        {"livenessProbe": "x"},
         {"ports": ["x"]},
         {"ports": {"a": 1}},
         {"ports": [{"containerPort": 53, "protocol": 5}]},
@@ -65,7 +123,7 @@ def test_a_malformed_template_is_told_and_nothing_is_made(container: dict[str, A
 
     status = status_of(plan)
     assert status["lastError"]["reason"] == Reason.INVALID_TEMPLATE
-    assert "spec.template.spec.containers[0]." in status["lastError"]["message"]
+    assert "spec.template.spec.containers[0]" in status["lastError"]["message"]
     assert not [intent for intent in plan.intents if isinstance(intent, Apply)]
 
 
