@@ -56,7 +56,8 @@ def _plan(seen: ModelObservation, now: datetime) -> Plan:
     status = model_status(seen, after, _upgrades_after(seen, plan), now)
     intents = [told for intent in plan.intents if (told := _told(seen, intent)) is not None]
     if not (seen.workload.unmanaged or seen.workload.unreadable):
-        intents += [*_adopted(seen, status), *_promoted(seen, upgrade)]
+        ours = (*_adopted(seen, status), *_promoted(seen, upgrade))
+        intents += [merge for merge in ours if _is_due(seen, merge, now)]
     if write := write_model_status(seen, status):
         intents.append(write)
     return Plan.of(intents, wake_at=plan.wake_at, measure=plan.measure, ask=plan.ask)
@@ -130,6 +131,12 @@ def _promoted(seen: ModelObservation, upgrade: AgentUpgrade | None) -> Iterator[
         patch={"spec": {"promote": {"full": True}}},
         stage=Stage.RECORD,
     )
+
+
+def _is_due(seen: ModelObservation, merge: Merge, now: datetime) -> bool:
+    """Whether it was not refused lately; the status is written meanwhile, and tells of it."""
+    refused = seen.workload.failures.get(merge.ref)
+    return refused is None or refused.retry_at <= now
 
 
 def _status_in(plan: Plan) -> AgentStatus | None:

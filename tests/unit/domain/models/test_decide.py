@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -12,6 +14,9 @@ from tests.twin.models import NAME, ModelRig, raw_model
 from tests.twin.rig import loop_clock
 
 from agentherd.domain.kinds import AGENT_UPGRADE, CONTROLLER_REVISION, MODEL_DEPLOYMENT, REPLICA_SET
+from agentherd.domain.models.decide import decide_model
+from agentherd.domain.plan import Failure, Merge, Ref
+from agentherd.domain.reasons import Reason
 
 ROUTED: Final[dict[str, Any]] = {
     "traffic": {"parentRefs": [{"name": "gate"}]},
@@ -319,6 +324,30 @@ def test_no_canary_takes_over_while_nothing_is_wanted() -> None:
     one = Life(replicas=0).live(2, {"replicas": 1}, 4, {"replicas": 0}, 3, tried(), 10)
 
     assert one.model["spec"]["activeVersion"] == "v1"
+
+
+def test_a_promotion_that_was_refused_is_left_alone_until_it_is_due() -> None:
+    """Else it would be sent again at once, and never told of."""
+    one, sent = Life(), []
+
+    def plan(_: Twin) -> None:
+        one.rig.feed()
+        seen, now = one.rig.seen_model(), loop_clock()
+        for seconds in (1, 0):
+            failure = Failure(
+                reason=Reason.FORBIDDEN,
+                message="no",
+                generation=seen.generation,
+                retry_at=now + timedelta(seconds=seconds),
+            )
+            failures = {Ref(MODEL_DEPLOYMENT.name, NAME): failure}
+            workload = replace(seen.workload, failures=failures)
+            plan = decide_model(replace(seen, workload=workload), now)
+            sent.append([each for each in plan.intents if isinstance(each, Merge)])
+
+    one.live(5, tried("v1"), plan)
+
+    assert [len(each) for each in sent] == [0, 1]
 
 
 # At rest
