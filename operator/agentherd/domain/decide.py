@@ -73,6 +73,7 @@ from agentherd.domain.upgrades.rollout import (
 from agentherd.domain.upgrades.run import (
     Run,
     fault_of,
+    fresh_serving,
     is_asked_anew,
     mirrored,
     run,
@@ -140,7 +141,7 @@ def _planned(
     waiting_for = waits_for(seen.dependencies, ran=_ran(seen))
     wanted = 0 if waiting_for else seen.wanted
     sizes = _sizes(seen, choice, under_way, stable=stable, wanted=wanted, now=now)
-    fresh = fresh_sizes(under_way, sizes)
+    fresh = fresh_sizes(seen, under_way, sizes, stable=stable)
     contents = _contents(seen, sizes, choice, serving)
     shrunk = sized(seen, sizes, contents, fresh=fresh, settle=settle, now=now)
     facts = facts_of(
@@ -252,6 +253,7 @@ def _split(
     if stable is None:
         return Split(stable=goal)
     ready = {revision: view.ready for revision, view in sets.items()}
+    ready[serving.hash] = ready.get(serving.hash, 0) + fresh_serving(seen, serving.hash)
     others = any(v.replicas or v.wanted for v in sets.values() if v.revision != serving.hash)
     if under_way is None or not under_way.moving:
         kept = _kept_on(seen, under_way, serving, ready) if under_way else None

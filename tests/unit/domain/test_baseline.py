@@ -7,42 +7,72 @@ from typing import Any
 import pytest
 from tests.twin.samples import NOON, agent, pod_view, set_view
 from tests.unit.domain.test_judgement import COUNTERS, EAGER, STEP, strategy, told
-from tests.unit.domain.test_run import NEW, OLD, begun, found, seen_with
+from tests.unit.domain.test_run import NEW, OLD, ROLLBACK, begun, found, seen_with, sets, went
 
 from agentherd.domain import children
 from agentherd.domain.kinds import BASELINE_LABEL
+from agentherd.domain.observation import AgentObservation
 from agentherd.domain.revision import revision_of
 from agentherd.domain.upgrades.baseline import fresh_sizes
-from agentherd.domain.upgrades.run import Run, weight_seen
+from agentherd.domain.upgrades.run import weight_seen
 
 SIZES = {OLD.hash: 2, NEW.hash: 1}
 FRESH = EAGER | {"baseline": "Fresh"}
 METRICS: dict[str, Any] = {"metrics": {}}
 
 
-def at_a_step(analysis: dict[str, Any] = FRESH, **status: Any) -> Run:
+def at_a_step(
+    analysis: dict[str, Any] = FRESH, *, seen: dict[str, Any] | None = None, **status: Any
+) -> AgentObservation:
     known = {"steps": 2, "strategy": strategy() | {"analysis": analysis}, **STEP}
-    return found(seen_with(begun(status=known | status), **METRICS))
+    return seen_with(begun(status=known | status), **METRICS | (seen or {}))
+
+
+def sizes_of(seen: AgentObservation) -> dict[str, int]:
+    """The sizes of baselines after the move that follows from what is seen."""
+    run = went(seen)
+    stable = run.serving if run is not None else seen.agent.status.stable_revision
+    return dict(fresh_sizes(seen, run, SIZES, stable=stable))
+
+
+def alone(*, ready: bool = True, **own: Any) -> dict[str, Any]:
+    """One fresh pod of the stable version beside those of its own, two unless it says else."""
+    baseline = set_view(OLD.hash, name="b", baseline=True, wanted=1)
+    fresh = pod_view("f", revision=OLD.hash, baseline=True, ready=ready)
+    return {"replica_sets": sets(old=own) | {"b": baseline}, "pods": {"f": fresh}}
 
 
 def test_the_baseline_has_as_many_pods_as_the_new_version() -> None:
-    assert fresh_sizes(at_a_step(weightSince=None), SIZES) == {OLD.hash: 1}
+    assert sizes_of(at_a_step(weightSince=None)) == {OLD.hash: 1}
 
 
 @pytest.mark.parametrize(
-    "run",
+    "seen",
     [
-        None,
+        seen_with(),
         at_a_step(EAGER),
         at_a_step(step=1, weight=0, weightSince=None),
-        found(seen_with(begun("Promoting", status={"step": 3}), **METRICS)),
-        found(seen_with(begun("Succeeded"), stable=NEW.hash, **METRICS)),
+        seen_with(begun("Promoting", status={"step": 3}), **METRICS),
+        seen_with(begun("Succeeded"), stable=NEW.hash, **METRICS),
         at_a_step(steps=0, step=0, weight=0),
     ],
     ids=["no upgrade", "the stable pods", "no requests", "promotion", "the end", "no steps"],
 )
-def test_otherwise_there_is_none(run: Run | None) -> None:
-    assert fresh_sizes(run, SIZES) == {}
+def test_otherwise_there_is_none(seen: AgentObservation) -> None:
+    assert sizes_of(seen) == {}
+
+
+@pytest.mark.parametrize(
+    ("beside", "size"),
+    [(alone(available=0), 1), (alone(), 0), (alone(available=0, ready=False), 0)],
+    ids=["alone", "beside others", "unready as they are"],
+)
+@pytest.mark.parametrize("phase", ["RollingBack", "RolledBack"])
+def test_the_only_pod_that_answers_is_kept(phase: str, beside: dict[str, Any], size: int) -> None:
+    """On the way back, while the stable version has none of its own."""
+    sizes = sizes_of(at_a_step(phase=phase, rollback=ROLLBACK, seen=beside))
+
+    assert sizes.get(OLD.hash, 0) == size
 
 
 def test_fresh_pods_are_stable_ones_to_whoever_sends_requests() -> None:

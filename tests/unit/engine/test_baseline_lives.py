@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -11,7 +12,18 @@ from tests.twin.lives import Chapter, Happening, chapters, state, tellings
 from tests.twin.requests import Requests
 from tests.twin.rig import loop_clock
 
-from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, BASELINE_LABEL, POD, REPLICA_SET
+from agentherd.api import UpgradePhase
+from agentherd.domain.decide import decide
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    BASELINE_LABEL,
+    HTTP_ROUTE,
+    POD,
+    REPLICA_SET,
+)
+from agentherd.domain.observation import AgentObservation
+from agentherd.domain.plan import Emit, Plan, Ref, WriteStatus
 
 POLICY: Final[dict[str, Any]] = {
     "canary": {"steps": [{"weight": 50, "pause": {"seconds": 3}}]},
@@ -120,6 +132,42 @@ def test_fresh_pods_are_as_many_as_the_new_version_has_and_change_no_other_size(
     assert sizes.pop(baseline) == 1
     assert sizes.pop(baseline.removesuffix("-baseline")) == 2
     assert list(sizes.values()) == [1]
+
+
+def writes(plan: Plan) -> list[Ref]:
+    """What a plan writes, but for statuses and Events."""
+    return [each.ref for each in plan.intents if not isinstance(each, WriteStatus | Emit)]
+
+
+def test_a_fresh_pod_that_is_alone_answers_for_the_stable_version() -> None:
+    """With one replica that is not ready, the weight stays what it is and no fresh pod leaves."""
+
+    async def life() -> tuple[AgentObservation, datetime]:
+        rig = Rig(Twin(loop_clock))
+        rig.twin.put(AGENT, raw_agent(replicas=1, upgradePolicy=POLICY, **ROUTED))
+        await rig.until_quiet()
+        held(rig.twin)
+        await rig.until_quiet()
+        return rig.seen(), loop_clock()
+
+    seen, now = in_fake_time(life)
+    stable = seen.agent.status.stable_revision or ""
+    fresh = next(view.name for view in seen.baselines())
+    own = next(view for view in seen.sets() if view.revision == stable)
+    gone = {own.name: replace(own, ready=0, available=0)}
+    pods = {pod.name: replace(pod, ready=False) for pod in seen.pods_of(stable)}
+    sick = replace(seen, replica_sets={**seen.replica_sets, **gone}, pods={**seen.pods, **pods})
+    back = {"phase": UpgradePhase.ROLLED_BACK, "weight": 0}
+    upgrade = seen.upgrades["greeter-2"]
+    status = upgrade.upgrade.status.model_copy(update=back)
+    over = replace(upgrade, upgrade=upgrade.upgrade.model_copy(update={"status": status}))
+
+    held_on = writes(decide(sick, now))
+    taken_back = writes(decide(replace(sick, upgrades={"greeter-2": over}), now))
+
+    assert HTTP_ROUTE.name not in {kind for kind, _ in held_on}
+    assert HTTP_ROUTE.name in {kind for kind, _ in taken_back}
+    assert not [name for _, name in taken_back if name.startswith(fresh)]
 
 
 def test_only_what_fresh_pods_do_is_compared() -> None:

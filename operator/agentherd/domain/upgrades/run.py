@@ -232,7 +232,7 @@ def _facts(
         course=way,
         wanted=seen.wanted,
         canary=_available(sets.get(goal.hash)),
-        stable=_available(sets.get(stable or "")),
+        stable=_available(sets.get(stable or "")) + fresh_serving(seen, stable or ""),
         by_gateway=seen.agent.spec.traffic is not None,
         settle=settle,
         fault=killed if unhealthy and killed else fault,
@@ -251,6 +251,12 @@ def _facts(
 
 def _available(view: ReplicaSetView | None) -> int:
     return view.available if view is not None else 0
+
+
+def fresh_serving(seen: AgentObservation, revision: str) -> int:
+    """How many fresh pods of a revision answer requests beside its own, as one of them does."""
+    pods = seen.pods_of(revision, baseline=True)
+    return sum(pod.ready and pod.in_traffic and not pod.deleting for pod in pods)
 
 
 def fault_of(seen: AgentObservation, revision: str) -> Fault | None:
