@@ -28,11 +28,11 @@ def at_a_step(
     return seen_with(begun(status=known | status), **METRICS | (seen or {}))
 
 
-def sizes_of(seen: AgentObservation) -> dict[str, int]:
+def sizes_of(seen: AgentObservation, sizes: dict[str, int] = SIZES) -> dict[str, int]:
     """The sizes of baselines after the move that follows from what is seen."""
     run = went(seen)
     stable = run.serving if run is not None else seen.agent.status.stable_revision
-    return dict(fresh_sizes(seen, run, SIZES, stable=stable))
+    return dict(fresh_sizes(seen, run, sizes, stable=stable))
 
 
 def alone(*, ready: bool = True, **own: Any) -> dict[str, Any]:
@@ -44,6 +44,21 @@ def alone(*, ready: bool = True, **own: Any) -> dict[str, Any]:
 
 def test_the_baseline_has_as_many_pods_as_the_new_version() -> None:
     assert sizes_of(at_a_step(weightSince=None)) == {OLD.hash: 1}
+
+
+@pytest.mark.parametrize(
+    ("available", "present", "size"),
+    [(0, 0, 0), (1, 0, 1), (2, 1, 2), (0, 1, 1), (1, 2, 2), (3, 3, 2)],
+    ids=["none yet", "the first", "one more", "it fails", "one of two fails", "too many"],
+)
+def test_fresh_pods_come_after_those_of_the_new_version(
+    available: int, present: int, size: int
+) -> None:
+    """They must not take the room of what they are compared with; and do not leave for a moment."""
+    baseline = set_view(OLD.hash, name="b", baseline=True, wanted=present)
+    seen = at_a_step(seen={"replica_sets": sets(new={"available": available}) | {"b": baseline}})
+
+    assert sizes_of(seen, {OLD.hash: 2, NEW.hash: 2}).get(OLD.hash, 0) == size
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,16 @@ def fresh_sizes(
     """
     if stable is None or not sizes.get(stable):
         return {}
-    size = max(_compared(under_way, sizes), _needed(seen, stable))
+    size = max(_compared(seen, under_way, sizes), _needed(seen, stable))
     return {stable: size} if size else {}
 
 
-def _compared(under_way: Run | None, sizes: Mapping[str, int]) -> int:
-    """As many as the new version is to have, while both are compared."""
+def _compared(seen: AgentObservation, under_way: Run | None, sizes: Mapping[str, int]) -> int:
+    """As many as the new version has, while both are compared.
+
+    They come after its pods, of which there may be no room for both: a new version that found none
+    would be late, and go back. What has come stays while one of its pods is not available.
+    """
     if under_way is None or not under_way.moving or under_way.old is None:
         return 0
     status, steps = under_way.status, under_way.course.steps
@@ -44,7 +48,9 @@ def _compared(under_way: Run | None, sizes: Mapping[str, int]) -> int:
     analysis = status.strategy.analysis if status.strategy is not None else None
     if analysis is None or analysis.baseline is not Baseline.FRESH:
         return 0
-    return sizes.get(under_way.new.hash, 0)
+    available = sum(v.available for v in seen.sets() if v.revision == under_way.new.hash)
+    present = sum(view.wanted for view in seen.baselines() if view.revision == under_way.serving)
+    return min(sizes.get(under_way.new.hash, 0), max(available, present))
 
 
 def _needed(seen: AgentObservation, stable: str) -> int:
