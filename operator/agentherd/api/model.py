@@ -316,7 +316,7 @@ class ModelDeploymentSpec(WireModel):
     requires: Compatibility | None = None
     """What the users of the model need. A version that does not declare to do so gets no pods and
     the condition `Compatible` says what is missing. Absent: what the version that serves declares
-    is what users need."""
+    is what users need, and one that has served before may always serve again."""
 
     warm_up: WarmUp | None = None
     """Request that every pod must have answered before it is ready. Absent: a pod is ready when its

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentherd.api import ModelCanary, ModelDeployment, ModelVersion
+from agentherd.api import ModelCanary, ModelDeployment, ModelVersion, SwapOutcome
 from agentherd.domain.faults import Fault
 from agentherd.domain.models.compatibility import differences
 from agentherd.domain.reasons import Reason
@@ -72,10 +72,21 @@ def version_named(model: ModelDeployment, name: str | None) -> ModelVersion | No
 def incompatibilities(model: ModelDeployment, version: ModelVersion) -> tuple[str, ...]:
     """What users need and `version` does not do.
 
-    Where nobody has said what they need, it is what the version that serves declares.
+    Where nobody has said what they need, it is what the version that serves declares, and one that
+    has served these users before may always serve them again.
     """
-    if version.name == model.status.active_version and model.spec.requires is None:
+    if model.spec.requires is None and _has_served(model, version.name):
         return ()
     serving = version_named(model, model.status.active_version)
     needs = model.spec.requires or (serving.compatibility if serving is not None else None)
     return differences(needs, version.compatibility)
+
+
+def _has_served(model: ModelDeployment, name: str) -> bool:
+    """Whether the version serves, or did as far as the swaps that are kept tell."""
+    if name == model.status.active_version:
+        return True
+    swaps = model.status.swaps
+    return any(
+        s.from_ == name or (s.to == name and s.outcome is SwapOutcome.PROMOTED) for s in swaps
+    )

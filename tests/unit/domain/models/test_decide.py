@@ -307,6 +307,18 @@ def test_a_version_that_is_not_registered_any_more_is_told_only_while_it_has_pod
     assert (there, gone) == (["v2", "v3", "v1"], ["v2", "v3"])
 
 
+def test_the_way_back_is_open_though_the_version_that_serves_declares_more() -> None:
+    """Whoever asks for the version before needs it."""
+    versions = raw_model(("v1", "v2"))["spec"]["versions"]
+    versions[1]["compatibility"] = {"embeddingDimension": 384}
+
+    swap = {"versions": versions, "activeVersion": "v2"}
+    one = Life().live(swap, 30, {"activeVersion": "v1"}, 20)
+
+    assert one.status["activeVersion"] == "v1"
+    assert (one.condition("Compatible") or {})["status"] == "True"
+
+
 def test_hands_are_off_a_model_that_is_unmanaged() -> None:
     """Not even the canary that a person has made active is promoted."""
 

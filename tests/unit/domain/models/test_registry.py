@@ -76,6 +76,26 @@ def test_an_incompatible_version_is_not_asked_for() -> None:
     assert "embeddingDimension is 768, not 384" in found.complaint.message
 
 
+def test_a_version_that_was_given_up_has_not_served() -> None:
+    versions = [version("v1", compatibility=SMALL), version("v2", compatibility=LARGE)]
+    times = {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:09Z"}
+    swap = {"from": "v1", "to": "v2", "upgrade": "embedder-2", "durationSeconds": 9} | times
+
+    found = {
+        outcome: asked(
+            model(
+                versions=versions,
+                activeVersion="v2",
+                status={"activeVersion": "v1", "swaps": [swap | {"outcome": outcome}]},
+            )
+        ).complaint
+        for outcome in ("Promoted", "RolledBack")
+    }
+
+    assert found["Promoted"] is None
+    assert found["RolledBack"] is not None
+
+
 def test_an_incompatible_canary_leaves_the_active_version_alone() -> None:
     versions = [version("v1", compatibility=SMALL), version("v2", compatibility=LARGE)]
     found = asked(
