@@ -221,13 +221,14 @@ class ApiServer:
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109  (aiohttp's own)
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield its answer; turns whatever goes wrong into our errors."""
+        data = None if body is None else _encoded(body)
         connection, session = await self._open()
         status = 0
         try:
             async with session.request(
                 _METHODS[verb],
                 URL(connection.server + path, encoded=True),
-                data=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+                data=data,
                 headers=headers,
                 timeout=timeout,
             ) as response:
@@ -267,6 +268,18 @@ _METHODS: Final = {
     "UPDATE": "PUT",
     "DELETE": "DELETE",
 }
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """The body as it is sent.
+
+    Raises:
+        Invalid: it holds what JSON cannot say, such as an infinite number; no server would take it.
+    """
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise Invalid(f"cannot be written as JSON: {error}") from None
 
 
 def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:

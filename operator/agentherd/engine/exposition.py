@@ -30,6 +30,9 @@ BOUNDS_LIMIT: Final = 256
 COUNTABLE: Final = 2.0**53
 """From here on a float does not count by one any more."""
 
+LONGEST: Final = 1e6
+"""Seconds that bound a bucket at most, eleven days: more is no time that an answer takes."""
+
 _MICRO: Final = 1_000_000
 
 # A quotation mark within a value is escaped, so one that is not ends it: what is found in here
@@ -108,13 +111,13 @@ def _buckets(text: str, counters: Counters) -> Buckets:
 
 
 def _bound(labels: str) -> float | None:
-    """How many seconds requests in a bucket took at most."""
+    """How many seconds requests in a bucket took at most; None where that is no time."""
     found = _BOUND.search(labels)
     try:
         bound = float(found[1]) if found else math.nan
     except ValueError:
         return None
-    return None if math.isnan(bound) else bound
+    return bound if 0 <= bound < LONGEST or bound == math.inf else None
 
 
 def _timed(text: str, name: str, counters: Counters) -> float | None:

@@ -189,6 +189,16 @@ async def test_text_of_all_languages_arrives() -> None:
     assert wire.bodies == [{"prompt": "Grüße 日本語 🤖"}]
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "\ud800"])
+async def test_what_cannot_be_written_is_the_fault_of_that_object(value: object) -> None:
+    """As if the server had refused it: nothing is sent, and others are not concerned."""
+    async with serving(always({})) as (api, wire):
+        with pytest.raises(Invalid, match="cannot be written as JSON"):
+            await api.apply(AGENT, MANIFEST | {"spec": {"value": value}}, manager="agentherd")
+
+    assert wire.requests == []
+
+
 # Lists
 
 

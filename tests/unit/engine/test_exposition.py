@@ -331,9 +331,24 @@ def test_a_summary_has_no_buckets() -> None:
         {"NaN": 3, "+Inf": 9},
         {"short": 3, "+Inf": 9},
         {"": 3, "+Inf": 9},
+        {"-1": 3, "+Inf": 9},
+        {"-Inf": 3, "+Inf": 9},
+        {"1e308": 3, "+Inf": 9},
         {**{str(n): 1 for n in range(BOUNDS_LIMIT)}, "+Inf": 9},
     ],
-    ids=["NaN", "negative", "too many", "no number", "bound NaN", "no bound", "empty", "too large"],
+    ids=[
+        "NaN",
+        "negative",
+        "too many",
+        "no number",
+        "bound NaN",
+        "no bound",
+        "empty",
+        "negative bound",
+        "bound without end",
+        "bound of ages",
+        "too large",
+    ],
 )
 def test_buckets_that_cannot_be_are_not_read(series: dict[str, object]) -> None:
     """The mean is nevertheless."""

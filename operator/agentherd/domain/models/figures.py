@@ -14,13 +14,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from math import fsum, isinf
+from math import fsum, isfinite, isinf
 from typing import Final
 
 from agentherd.api import VersionPerformance
 from agentherd.domain.readings import Buckets, Increase, Reading, Totals, added
 
 _MILLI: Final = 1000
+
+_MOST: Final = 2**31 - 1
+"""What a count in the status holds."""
+
+_LARGEST: Final = 1e12
+"""Larger than any time or rate that is meant seriously."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,10 @@ def figures(readings: Iterable[Reading]) -> Figures | None:
 
 
 def performance(figures: Figures) -> VersionPerformance:
-    """The figures as the status tells them, with three digits, beyond which they are noise."""
+    """The figures as the status tells them, with three digits, beyond which they are noise.
+
+    What comes from pods may be anything: a number that the status has no room for is not told.
+    """
     return VersionPerformance(
         at=figures.at,
         mean_milliseconds=_three_digits(figures.mean_ms),
@@ -80,9 +89,9 @@ def performance(figures: Figures) -> VersionPerformance:
         p95_milliseconds=_three_digits(figures.p95_ms),
         p99_milliseconds=_three_digits(figures.p99_ms),
         requests_per_second=_three_digits(figures.requests_per_second),
-        error_rate=_three_digits(figures.error_rate),
-        in_flight=figures.in_flight,
-        accuracy=figures.accuracy,
+        error_rate=_three_digits(figures.error_rate, at_most=1),
+        in_flight=_counted(figures.in_flight),
+        accuracy=figures.accuracy if isfinite(figures.accuracy or 0) else None,
     )
 
 
@@ -134,5 +143,11 @@ def _accuracy(pods: Sequence[Reading]) -> float | None:
     return fsum(told) / len(told) if told else None
 
 
-def _three_digits(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")
+def _three_digits(value: float | None, *, at_most: float = _LARGEST) -> float | None:
+    if value is None or not 0 <= value <= at_most:
+        return None
+    return float(f"{value:.3g}")
+
+
+def _counted(value: int | None) -> int | None:
+    return None if value is None or value < 0 else min(value, _MOST)

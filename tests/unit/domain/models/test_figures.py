@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -141,6 +142,37 @@ def test_the_status_has_three_digits() -> None:
         error_rate=0.00123,
         in_flight=7,
     )
+
+
+@given(
+    st.lists(st.none() | st.floats(), min_size=7, max_size=7),
+    st.none() | st.integers(),
+)
+def test_whatever_pods_tell_the_status_has_room_for_what_is_told(
+    told: list[float | None], in_flight: int | None
+) -> None:
+    """One number that the API server refuses would keep all the rest from being told."""
+    mean, p50, p95, p99, rate, errors, accuracy = told
+    found = performance(
+        Figures(
+            at=NOON,
+            seconds=10,
+            requests=1,
+            timed=1,
+            mean_ms=mean,
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+            requests_per_second=rate,
+            error_rate=errors,
+            in_flight=in_flight,
+            accuracy=accuracy,
+        )
+    )
+
+    sent = json.dumps(found.model_dump(mode="json"), allow_nan=False)
+    assert VersionPerformance.model_validate_json(sent) == found
+    assert 0 <= (found.in_flight or 0) < 2**31
 
 
 # Percentiles
