@@ -216,8 +216,8 @@ class JobView(Child):
     """A Job that tries the new version of the `upgrade` with that uid, and how it ended.
 
     Until it has ended its `verdict` is None; then it is also known when, and what is told of it.
-    `runs` says that a pod of it does now, and `timed_out` that it has ended because its time was
-    over.
+    `runs` says that a pod of it is ready now, and `timed_out` that it has ended because its time
+    was over.
     """
 
     upgrade: str

@@ -167,6 +167,23 @@ def test_a_tester_is_heard_by_whatever_clock_it_ended(verdict: Verdict) -> None:
     assert after(status, job_metric(), ended) == status
 
 
+def test_that_a_tester_runs_is_noted_by_whatever_clock() -> None:
+    """Once; it could not be started at first, by a clock that was ahead."""
+    refused = Measured(at=NOON + timedelta(seconds=60), message="quota exceeded")
+    runs = Measured(at=NOON, message="it runs")
+
+    status = after(after(unmeasured("smoke"), job_metric(), refused), job_metric(), runs)
+
+    assert [each.message for each in status.measurements] == ["quota exceeded", "it runs"]
+    assert after(status, job_metric(), runs) == status
+
+
+def test_what_else_is_told_after_its_word_changes_nothing() -> None:
+    passed = after(unmeasured("smoke"), job_metric(), Measured(at=NOON, verdict=Verdict.PASS))
+
+    assert after(passed, job_metric(), Measured(at=NOON, message="it runs")) == passed
+
+
 def test_a_dry_run_has_no_consequences() -> None:
     metrics = (metric(dry_run=True), job_metric(dry_run=True))
     statuses = (series(metrics[0], 0, 0, 0), unmeasured("smoke"))

@@ -359,6 +359,16 @@ def test_a_job_that_ran_for_too_long_has_failed() -> None:
     assert found.verdict is Verdict.FAIL
 
 
+def test_a_job_that_was_made_again_is_another_one() -> None:
+    """Somebody deleted the first, which ran; the pod of the second never has."""
+    again = STARTED + timedelta(minutes=1)
+
+    found = said(running(RUNS), **LATE | {"began_at": again})
+
+    assert found is not None
+    assert found.verdict is None
+
+
 def test_a_job_that_failed_by_itself_has_failed_whoever_saw_it_run() -> None:
     found = said(attempt(SMOKE), **LATE | {"timed_out": False})
 

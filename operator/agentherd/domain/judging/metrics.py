@@ -132,13 +132,14 @@ def judged(
 def after(status: MetricStatus, metric: Metric, measured: Measured) -> MetricStatus:
     """The status of a metric after an answer; the same status after one that it knows already.
 
-    A tester has one word only, which counts whenever it was said: its end is told by another clock
-    than that it could not be started before.
+    Of a tester all that was not yet known is noted until it has said its word, whatever the order:
+    that it runs and how it ends is told by another clock than that it could not be started before.
     """
-    its_word = measured.verdict is not None and status.verdict is Verdict.INCONCLUSIVE
-    if status.measurements and measured.at <= status.measurements[-1].at and not its_word:
-        return status
     measurement = _measurement(metric, measured)
+    news = metric.job is not None and measurement not in status.measurements
+    news = news and status.verdict is Verdict.INCONCLUSIVE
+    if status.measurements and measured.at <= status.measurements[-1].at and not news:
+        return status
     failures = status.failures
     if measurement.verdict is not Verdict.INCONCLUSIVE:
         failures = failures + 1 if measurement.verdict is Verdict.FAIL else 0

@@ -7,7 +7,8 @@ is written down in the status, so that it may go afterwards. A pod that is taken
 found out nothing, so it is run again; whatever else ends a tester is its word.
 
 A tester of which no pod has ever run has found out nothing either when its time is over: an image
-cannot be pulled, a quota is used up. So that it runs is written down as soon as it is seen.
+cannot be pulled, a quota is used up. So that it runs is written down as soon as it is seen, which a
+Job tells of pods that are ready: with a readiness probe that never succeeds it is as if it had not.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ KEPT_SECONDS: Final = 86400
 """How long a Job that has ended can be looked at."""
 
 RUNS: Final = "its Job has not ended yet"
-"""What is noted of a tester as soon as a pod of it runs, and of none that never did."""
+"""What is noted of a tester as soon as a pod of it runs, and of none that never did, with the time
+at which the Job began."""
 
 _SERVICE: Final = "$(CANARY_SERVICE)"
 
@@ -147,9 +149,11 @@ def _measured(status: AgentUpgradeStatus) -> tuple[MetricStatus, ...]:
     return status.analysis.metrics if status.analysis is not None else ()
 
 
-def _has_run(status: AgentUpgradeStatus, metric: str) -> bool:
+def _has_run(status: AgentUpgradeStatus, metric: str, live: JobView) -> bool:
+    """Whether a pod of this very Job was seen; one of the same name before it is another."""
     known = next((each for each in _measured(status) if each.name == metric), None)
-    return known is not None and any(each.message == RUNS for each in known.measurements)
+    noted = known.measurements if known is not None else ()
+    return any(each.message == RUNS and each.at == live.began_at for each in noted)
 
 
 def _unstarted(live: JobView, job: TesterJob) -> str:
@@ -169,7 +173,7 @@ def _end(
         if live.verdict is None:
             # It is of the time at which the Job began, so that it is noted once.
             return Measured(at=live.began_at, message=RUNS) if live.runs and live.began_at else None
-        if live.timed_out and not _has_run(status, metric):
+        if live.timed_out and not _has_run(status, metric, live):
             at = live.ended_at or status.started_at
             return Measured(at=at, message=_unstarted(live, job)) if at else None
         passed = live.verdict is Verdict.PASS
