@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentherd.api import ModelCanary, ModelDeployment, ModelVersion, SwapOutcome
+from agentherd.api import ModelCanary, ModelDeployment, ModelVersion, SwapOutcome, VersionState
 from agentherd.domain.faults import Fault
 from agentherd.domain.models.compatibility import differences
 from agentherd.domain.reasons import Reason
@@ -51,17 +51,29 @@ def asked(model: ModelDeployment) -> Asked:
 def _wishes(model: ModelDeployment) -> list[tuple[str, ModelCanary | None]]:
     """The names of versions in the order in which they are asked for, the last that which serves.
 
-    A canary has to wait until the version that it is tried beside has taken over, and for requests.
+    A canary has to wait until the version that it is tried beside has taken over, and for pods that
+    are wanted. Once it was tried it is asked for without any too: it would be tried anew otherwise
+    as soon as there are pods again, though it had failed.
     """
     spec, serving = model.spec, model.status.active_version
     wishes: list[tuple[str, ModelCanary | None]] = [(spec.active_version, None)]
     takes_over = model.status.canary_version == serving
-    settled = serving == spec.active_version and not takes_over and spec.replicas > 0
+    settled = serving == spec.active_version and not takes_over
     if settled and spec.canary is not None and spec.canary.version != serving:
-        wishes.insert(0, (spec.canary.version, spec.canary))
+        name = spec.canary.version
+        if spec.replicas > 0 or _was_tried(model, name):
+            wishes.insert(0, (name, spec.canary))
     if serving is not None and serving != spec.active_version:
         wishes.append((serving, None))
     return wishes
+
+
+def _was_tried(model: ModelDeployment, name: str) -> bool:
+    """Whether the upgrade that governs has begun to try the version, or has given it up."""
+    if model.status.canary_version == name:
+        return True
+    known = {version.name: version.state for version in model.status.versions}
+    return known.get(name) is VersionState.FAILED
 
 
 def version_named(model: ModelDeployment, name: str | None) -> ModelVersion | None:

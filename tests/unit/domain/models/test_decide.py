@@ -362,6 +362,25 @@ def test_a_promotion_that_was_refused_is_left_alone_until_it_is_due() -> None:
     assert [len(each) for each in sent] == [0, 1]
 
 
+def test_a_canary_is_tried_on_after_a_pause_without_pods() -> None:
+    one = Life().live(tried(), 10, {"replicas": 0}, 10)
+    serving = one.status["activeVersion"]
+    two = Life().live(tried(), 10, {"replicas": 0}, 10, {"replicas": 1}, 15)
+
+    assert serving == "v1"
+    assert [two.version(name)["weight"] for name in ("v1", "v2")] == [90, 10]
+    assert two.swaps == []
+
+
+def test_a_failed_canary_is_not_tried_again_after_a_pause_without_pods() -> None:
+    pause = ({"replicas": 0}, 10, {"replicas": 1}, 15)
+
+    one = Life().live(tried("sick"), 20, *pause, *pause)
+
+    assert list(one.upgrades.values()) == ["RolledBack"]
+    assert one.status["activeVersion"] == "v1"
+
+
 # At rest
 
 
