@@ -308,7 +308,7 @@ def test_a_tester_that_never_ran_is_held_against_nobody(shared_world: World) -> 
     held = world.wait_until(
         "AgentUpgrade",
         upgrade,
-        lambda seen: "has not started" in (condition(seen, "Progressing") or {}).get("message", ""),
+        lambda seen: "no running pod" in (condition(seen, "Progressing") or {}).get("message", ""),
         within=2 * START,
     )
 

@@ -10,6 +10,7 @@ import pytest
 from tests.twin.samples import NOON, agent, set_view
 
 from agentherd.api import AgentUpgrade, Verdict
+from agentherd.api.analysis import Measurement
 from agentherd.domain.judging.metrics import Measured
 from agentherd.domain.judging.testers import (
     RUNS,
@@ -348,8 +349,20 @@ def test_a_job_that_never_ran_has_found_out_nothing() -> None:
 
     assert found is not None
     assert found.verdict is None
-    assert "has not started within 600 s" in found.message
-    assert "kubectl describe job" in found.message
+    assert "has had no running pod within 600 s" in found.message
+
+
+def test_what_to_do_about_a_job_that_never_ran_fits_into_the_status() -> None:
+    """Whatever the names."""
+    template = SMOKE["job"] | {"timeoutSeconds": 86400}
+    upgrade = attempt({"name": "m" * 63, "job": template})
+    name = job_name("greeter-2", "m" * 63, 1)
+    live = job(**LATE | {"name": name})
+
+    (found,) = answers(view(upgrade, jobs={name: live}), upgrade).values()
+    note = Measurement(at=NOON, verdict=Verdict.INCONCLUSIVE, message=found.message)
+
+    assert note.message.endswith("put it right and delete the Job")
 
 
 def test_a_job_that_ran_for_too_long_has_failed() -> None:

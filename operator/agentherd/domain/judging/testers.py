@@ -157,11 +157,13 @@ def _has_run(status: AgentUpgradeStatus, metric: str, live: JobView) -> bool:
 
 
 def _unstarted(live: JobView, job: TesterJob) -> str:
-    """Why a tester has found out nothing; which of the causes it is, only its Events tell."""
+    """Why a tester has found out nothing; which of the causes it is, only its Events tell.
+
+    The longest name of a Job leaves room for what to do.
+    """
     return (
-        f"the pod of Job {live.name} has not started within {job.timeout_seconds} s, as with an "
-        "image that cannot be pulled, or could not be made, as where a quota is used up; "
-        f"kubectl describe job {live.name} says more"
+        f"Job {live.name} has had no running pod within {job.timeout_seconds} s (image? quota? "
+        "node?): see kubectl describe job, put it right and delete the Job"
     )
 
 
