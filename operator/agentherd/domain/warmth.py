@@ -53,12 +53,19 @@ class WarmUpRequest:
 class WarmUpAnswer:
     """What came of the latest request, as the end of a sentence, and failures in a row till then.
 
-    The pod is warm when there are none.
+    That nobody has listened is none of them: a server that loads its model before it listens is on
+    its way, and how long that may take is for the deadline of progress to say.
     """
 
     start: str
     said: str
     failures: int = 0
+    listened: bool = True
+
+    @property
+    def warm(self) -> bool:
+        """Whether it was answered as wished."""
+        return self.listened and not self.failures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 import aiohttp
@@ -39,6 +40,10 @@ class Unanswered(Exception):
     """No answer came; the text is the end of a sentence that begins with the request."""
 
 
+class Unheard(Unanswered):
+    """Nobody listens there, as in a pod whose server has yet to load what it serves."""
+
+
 class Client(Protocol):
     """Asks pods."""
 
@@ -46,7 +51,8 @@ class Client(Protocol):
         """The status of an answer that has come as a whole.
 
         Raises:
-            Unanswered: there is none.
+            Unheard: nobody listens.
+            Unanswered: there is none for another reason.
         """
         ...
 
@@ -74,7 +80,8 @@ class _OverHTTP:
             raise Unanswered("was answered in part only") from None
         except aiohttp.ClientConnectorError as error:
             why = error.os_error.strerror or str(error.os_error)
-            raise Unanswered(f"cannot be sent: {why}") from None
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            raise (Unheard if refused else Unanswered)(f"cannot be sent: {why}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unanswered(f"was not answered in HTTP: {type(error).__name__}") from None
 
@@ -125,7 +132,7 @@ class _Followed:
 
 
 class WarmUps:
-    """Asks the pods it follows until they have answered; calls `wake(key)` after each answer."""
+    """Asks the pods it follows until they have answered; calls `wake(key)` after each news."""
 
     def __init__(
         self,
@@ -172,14 +179,16 @@ class WarmUps:
                 await self._news.wait()
 
     async def _warm(self, key: Key, pod: _Pod, slots: asyncio.Semaphore, client: Client) -> None:
-        failures = pod.request.failures
+        request = pod.request
+        answer = WarmUpAnswer(start=request.start, said="", failures=request.failures)
         while True:
             async with slots, self._slots:
-                warm, said = await _asked(pod.request, client)
-            failures = 0 if warm else failures + 1
-            pod.answer = WarmUpAnswer(start=pod.request.start, said=said, failures=failures)
-            self._wake(key)
-            if warm:
+                answer = await _asked(request, answer.failures, client)
+            # That still nobody listens is no news.
+            if answer != pod.answer:
+                pod.answer = answer
+                self._wake(key)
+            if answer.warm:
                 return
             await asyncio.sleep(self._pause)
 
@@ -188,13 +197,18 @@ def _followed(known: _Pod | None, request: WarmUpRequest) -> _Pod:
     return known if known is not None and known.request == request else _Pod(request)
 
 
-async def _asked(request: WarmUpRequest, client: Client) -> tuple[bool, str]:
-    """Whether the pod is warm now, and what is to be said of its answer."""
+async def _asked(request: WarmUpRequest, failures: int, client: Client) -> WarmUpAnswer:
+    """What comes of one more request, after so many failures in a row."""
+    answer = partial(WarmUpAnswer, start=request.start)
     try:
         async with asyncio.timeout(request.timeout):
             status = await client.status(request)
     except TimeoutError:
-        return False, f"was not answered within {request.timeout:g} s"
+        said = f"was not answered within {request.timeout:g} s"
+        return answer(said=said, failures=failures + 1)
+    except Unheard as unheard:
+        return answer(said=str(unheard), failures=failures, listened=False)
     except Unanswered as unanswered:
-        return False, str(unanswered)
-    return is_good(status), f"was answered with status {status}"
+        return answer(said=str(unanswered), failures=failures + 1)
+    failures = 0 if is_good(status) else failures + 1
+    return answer(said=f"was answered with status {status}", failures=failures)

@@ -20,6 +20,7 @@ from agentherd.engine.warm_ups import (
     BODY_LIMIT,
     Client,
     Unanswered,
+    Unheard,
     WarmUps,
     over_http,
 )
@@ -126,6 +127,31 @@ async def test_failures_are_counted_on_from_those_that_are_known() -> None:
         await asyncio.sleep(0.5)
 
         assert warm_ups.answers(EMBEDDER)["a"].failures == 3
+
+
+async def test_that_nobody_listens_counts_for_nothing() -> None:
+    """Many servers load their model first; it is told once that one does."""
+    world = World()
+    began = world.began
+
+    async def loads() -> int:
+        if asyncio.get_running_loop().time() - began < 100:
+            raise Unheard("cannot be sent: Connection refused")
+        return 200
+
+    world.pods["a"] = loads
+
+    async with warming(world) as warm_ups:
+        warm_ups.follow(EMBEDDER, [request("a", failures=1)])
+        await asyncio.sleep(99)
+        loading = warm_ups.answers(EMBEDDER)["a"]
+        told = len(world.woken)
+        await asyncio.sleep(2)
+
+    said = "cannot be sent: Connection refused"
+    assert loading == WarmUpAnswer(start="s1", said=said, failures=1, listened=False)
+    assert told == 1
+    assert world.woken == [EMBEDDER] * 2
 
 
 async def test_a_pod_that_was_started_again_is_asked_anew() -> None:
@@ -340,6 +366,17 @@ def test_what_cannot_be_sent_is_told(changed: dict[str, str], why: str) -> None:
 
     assert said.startswith(why)
     assert said != "answered"
+
+
+def test_a_port_on_which_nobody_listens_is_told_apart() -> None:
+    """From whatever else keeps a request from being answered."""
+
+    async def ask() -> None:
+        async with over_http() as client:
+            with pytest.raises(Unheard, match="cannot be sent: "):
+                await client.status(request("a", url="http://127.0.0.1:1/"))
+
+    asyncio.run(ask())
 
 
 def test_what_speaks_something_else_than_http_is_told() -> None:

@@ -1,7 +1,8 @@
 """The warm-up of pods: which ones are asked, and what is written about what they have answered.
 
     containers ready ─▶ request ─▶ 2xx ─▶ condition true ─▶ the kubelet calls the pod ready
-                          ▲   └─▶ else ─▶ condition false, and after so many failures a fault
+                          ▲   ├─▶ else ─▶ condition false, and after so many failures a fault
+                          │   └─▶ nobody listens ─▶ condition false
                           └─ again, a second later
 
 So whatever waits for ready pods waits for warm ones. A pod whose warm-up has failed is asked on:
@@ -95,8 +96,8 @@ def _told(warm_up: WarmUp | None, warmth: Warmth, answer: WarmUpAnswer | None) -
         return Told(warm=False, said=said, start=start, failed=True)
     if answer is None or answer.start != start:
         return None
-    told = Told(warm=not answer.failures, said=f"{request} {answer.said}", start=start)
-    if told.warm:
+    told = Told(warm=answer.warm, said=f"{request} {answer.said}", start=start)
+    if not answer.failures:
         return told
     threshold = warm_up.failure_threshold
     return replace(

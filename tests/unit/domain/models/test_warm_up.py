@@ -259,6 +259,20 @@ def test_a_port_that_does_not_exist_is_a_warm_up_that_has_failed() -> None:
     assert list(written(found, seen(after(one, write)), {}, NOON)) == []
 
 
+@pytest.mark.parametrize("failures", [0, 2])
+def test_that_nobody_listens_is_told_and_no_failure(failures: int) -> None:
+    """It neither adds to those there were nor takes them back."""
+    said = "cannot be sent: Connection refused"
+    answer = WarmUpAnswer(start=START, said=said, failures=failures, listened=False)
+    one = pod()
+
+    (write,) = written(warm_up(failureThreshold=3), seen(one), {one.uid: answer}, NOON)
+
+    told = Told.of(write.condition)
+    assert (told.warm, told.failed, told.failures) == (False, False, failures)
+    assert write.condition["message"].startswith(f"POST /v1/embeddings {said}")
+
+
 def test_a_write_that_was_refused_waits_for_its_time() -> None:
     """Or a permission that is missing would be asked for all the time."""
     one = pod()
