@@ -3,7 +3,8 @@
 What comes from a pod is made by somebody else's program, and a model may well take minutes for its
 first answer. So every pod has a task of its own, that waits for nobody but its pod, and what it may
 cost is bounded: one request at a time, an answer that is read up to a limit and kept nowhere, and
-so many pods at once. A pod that is not asked for any more is let go of at once.
+so many pods of a model and of a namespace at once, so that none waits long for strangers. A pod
+that is not asked for any more is let go of at once.
 
 Nothing is remembered but the latest answers; what has to outlive the process stands in the pods.
 """
@@ -16,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -30,10 +32,16 @@ BODY_LIMIT: Final = 4 * 2**20
 """Bytes after which an answer counts as complete."""
 
 AT_ONCE: Final = 200
-"""Pods that are asked together; most of the time of a request is spent waiting."""
+"""Pods whose request has just been sent; whoever does not answer soon makes room for others."""
+
+SOON: Final = 1.0
+"""Seconds after which a request counts as one that only waits, which costs a connection."""
+
+AT_ONCE_PER_NAMESPACE: Final = 200
+"""Pods that are asked together: models that hang are waited for by those beside them at most."""
 
 AT_ONCE_PER_MODEL: Final = 20
-"""Fewer than in all, so that one model whose pods hang leaves room for the others."""
+"""Fewer than in a namespace, so that one model whose pods hang leaves room for the others."""
 
 
 class Unanswered(Exception):
@@ -127,7 +135,8 @@ class _Pod:
 
 @dataclass(slots=True)
 class _Followed:
-    pods: Mapping[str, _Pod]
+    namespace: asyncio.Semaphore
+    pods: Mapping[str, _Pod] = field(default_factory=dict)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE_PER_MODEL))
 
 
@@ -145,12 +154,13 @@ class WarmUps:
         self._connect = connect
         self._pause = pause
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._namespaces = WeakValueDictionary[str, asyncio.Semaphore]()
         self._followed: dict[Key, _Followed] = {}
         self._news = asyncio.Event()
 
     def follow(self, key: Key, requests: Collection[WarmUpRequest]) -> None:
         """Ask this of pods of a model, and nothing else; those asked the same go on."""
-        followed = self._followed.pop(key, None) or _Followed({})
+        followed = self._followed.pop(key, None) or _Followed(self._of_namespace(key.namespace))
         known = followed.pods
         followed.pods = {each.uid: _followed(known.get(each.uid), each) for each in requests}
         for uid, pod in known.items():
@@ -174,15 +184,22 @@ class WarmUps:
                 for key, followed in self._followed.items():
                     for pod in followed.pods.values():
                         if pod.task is None:
-                            task = self._warm(key, pod, followed.slots, client)
+                            task = self._warm(key, pod, followed, client)
                             pod.task = group.create_task(task, name=f"warm-up {key}")
                 await self._news.wait()
 
-    async def _warm(self, key: Key, pod: _Pod, slots: asyncio.Semaphore, client: Client) -> None:
+    def _of_namespace(self, name: str) -> asyncio.Semaphore:
+        """The slots that the models of a namespace share, for as long as any of them is asked."""
+        known = self._namespaces.get(name)
+        if known is None:
+            known = self._namespaces[name] = asyncio.Semaphore(AT_ONCE_PER_NAMESPACE)
+        return known
+
+    async def _warm(self, key: Key, pod: _Pod, of: _Followed, client: Client) -> None:
         request = pod.request
         answer = WarmUpAnswer(start=request.start, said="", failures=request.failures)
         while True:
-            async with slots, self._slots:
+            async with of.slots, of.namespace, _at_first(self._slots):
                 answer = await _asked(request, answer.failures, client)
             # That still nobody listens is no news.
             if answer != pod.answer:
@@ -191,6 +208,24 @@ class WarmUps:
             if answer.warm:
                 return
             await asyncio.sleep(self._pause)
+
+
+@asynccontextmanager
+async def _at_first(slots: asyncio.Semaphore) -> AsyncIterator[None]:
+    """Hold a slot, but not for longer than an answer takes that comes soon."""
+    held = [await slots.acquire()]
+
+    def release() -> None:
+        if held:
+            held.clear()
+            slots.release()
+
+    timer = asyncio.get_running_loop().call_later(SOON, release)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        release()
 
 
 def _followed(known: _Pod | None, request: WarmUpRequest) -> _Pod:

@@ -17,7 +17,9 @@ from agentherd.domain.warmth import WarmUpAnswer, WarmUpRequest
 from agentherd.engine.warm_ups import (
     AT_ONCE,
     AT_ONCE_PER_MODEL,
+    AT_ONCE_PER_NAMESPACE,
     BODY_LIMIT,
+    SOON,
     Client,
     Unanswered,
     Unheard,
@@ -238,19 +240,75 @@ async def test_a_model_whose_pods_hang_leaves_room_for_others() -> None:
         assert world.most == AT_ONCE_PER_MODEL + 1
 
 
-async def test_no_more_pods_than_the_limit_are_asked_at_once() -> None:
+def hang(world: World, warm_ups: WarmUps, *, models: int, namespace: str = "crowded") -> None:
+    """Follow so many models with as many pods as are asked at once, none of which answers."""
+    for model in range(models):
+        uids = [f"{namespace}-{model}-{number}" for number in range(AT_ONCE_PER_MODEL)]
+        world.pods |= dict.fromkeys(uids, hangs)
+        asked = [request(uid, timeout=600.0) for uid in uids]
+        warm_ups.follow(Key(namespace, f"m{model}"), asked)
+
+
+async def test_no_more_pods_of_a_namespace_than_the_limit_are_asked_at_once() -> None:
     """However many models there are."""
     world = World()
-    models = 2 * AT_ONCE // AT_ONCE_PER_MODEL
 
     async with warming(world) as warm_ups:
-        for model in range(models):
-            uids = [f"{model}-{number}" for number in range(AT_ONCE_PER_MODEL)]
-            world.pods |= dict.fromkeys(uids, hangs)
-            warm_ups.follow(Key("default", f"m{model}"), [request(uid) for uid in uids])
-        await asyncio.sleep(0.5)
+        hang(world, warm_ups, models=2 * AT_ONCE_PER_NAMESPACE // AT_ONCE_PER_MODEL)
+        await asyncio.sleep(300)
 
-    assert world.most == AT_ONCE
+    assert world.most == AT_ONCE_PER_NAMESPACE
+
+
+async def test_no_more_requests_than_the_limit_are_sent_at_once() -> None:
+    """However many namespaces there are; each of them gets its turn soon."""
+    world = World()
+    models = AT_ONCE // AT_ONCE_PER_MODEL
+
+    async with warming(world) as warm_ups:
+        for namespace in range(3):
+            hang(world, warm_ups, models=models, namespace=f"n{namespace}")
+        await asyncio.sleep(SOON / 2)
+        first = len(world.asked)
+        await asyncio.sleep(3 * SOON)
+
+    assert first == AT_ONCE
+    assert len(world.asked) == 3 * AT_ONCE
+
+
+async def test_models_that_hang_stop_nobody_elses_warm_up() -> None:
+    """One namespace full of them would keep every other model cold for ten minutes."""
+    world = World()
+    world.serve("b", 503, 503, 200)
+
+    async with warming(world) as warm_ups:
+        hang(world, warm_ups, models=20)
+        await asyncio.sleep(SOON / 2)
+        warm_ups.follow(OTHER, [request("b")])
+        await asyncio.sleep(5)
+
+        assert warm_ups.answers(OTHER)["b"].warm
+
+
+async def test_room_that_was_given_back_is_given_back_once() -> None:
+    """Or there would be more and more of it."""
+    world = World()
+
+    async def slow() -> int:
+        await asyncio.sleep(2 * SOON)
+        return 503
+
+    async with warming(world) as warm_ups:
+        world.pods["a"] = slow
+        warm_ups.follow(OTHER, [request("a")])
+        await asyncio.sleep(50)
+        warm_ups.follow(OTHER, ())
+        before = len(world.asked)
+        for namespace in range(3):
+            hang(world, warm_ups, models=10, namespace=f"n{namespace}")
+        await asyncio.sleep(SOON / 2)
+
+    assert len(world.asked) - before == AT_ONCE
 
 
 # What comes over the wire
