@@ -12,10 +12,10 @@ from agentherd.api import AgentStatus
 from agentherd.domain import children
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
-from agentherd.domain.kinds import REPLICA_SET, revision_name
+from agentherd.domain.kinds import BASELINE_ENDING, REPLICA_SET, revision_name
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import Facts
-from agentherd.domain.plan import Failure
+from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.template import check
@@ -138,7 +138,7 @@ def failure_of(
 ) -> Failure | None:
     """The failure to tell of the Agent: that of its pods if there is one, else any.
 
-    What is refused of a new version is its upgrade's to tell.
+    What is refused of a new version, or of what it is compared with, is its upgrade's to tell.
     """
     judged = choice.goal if stable is None else None
     if judged is not None and (found := malformed(seen, judged, now)) is not None:
@@ -147,8 +147,18 @@ def failure_of(
     others = {choice.goal.hash, choice.asked.hash} - {stable} if stable else set()
     ordered = sorted(seen.failures.items(), key=lambda item: (item[0][0] != REPLICA_SET.name, item))
     return next(
-        (f for ref, f in ordered if not any(is_made_of(ref, name, each) for each in others)), None
+        (
+            failure
+            for ref, failure in ordered
+            if not _is_baseline(ref) and not any(is_made_of(ref, name, each) for each in others)
+        ),
+        None,
     )
+
+
+def _is_baseline(ref: Ref) -> bool:
+    kind, name = ref
+    return kind == REPLICA_SET.name and name.endswith(BASELINE_ENDING)
 
 
 def malformed(seen: AgentObservation, revision: Revision, now: datetime) -> Failure | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from tests.unit.domain.test_run import NEW, OLD, ROLLBACK, begun, found, seen_wi
 from agentherd.domain import children
 from agentherd.domain.kinds import BASELINE_LABEL
 from agentherd.domain.observation import AgentObservation
+from agentherd.domain.plan import Failure, Ref
+from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
+from agentherd.domain.situation import failure_of
 from agentherd.domain.upgrades.baseline import fresh_sizes
+from agentherd.domain.upgrades.change import choose
 from agentherd.domain.upgrades.run import weight_seen
 
 SIZES = {OLD.hash: 2, NEW.hash: 1}
@@ -146,21 +151,34 @@ def test_requests_of_fresh_pods_are_requests_of_the_stable_version() -> None:
 @pytest.mark.parametrize("requests", [0, 500], ids=["too few seen", "enough seen"])
 def test_without_a_fresh_pod_the_step_is_held_and_says_so(requests: int) -> None:
     """However many requests the other stable pods have had, or it had before it was gone."""
+    run = found(without_a_fresh_pod(requests))
+
+    assert run.status.analysis is not None
+    assert run.status.analysis.canary.requests == 0
+    assert "no fresh pod of the stable version is ready yet" in run.move.message
+
+
+def test_why_fresh_pods_are_refused_is_told_by_the_upgrade() -> None:
+    """The Agent serves as before: it is in no error because nothing can be compared."""
+    quota = Failure(reason=Reason.FORBIDDEN, message="exceeded quota", generation=2, retry_at=NOON)
+    refused = {Ref("ReplicaSet", f"greeter-{OLD.hash}-baseline"): quota}
+    seen = replace(without_a_fresh_pod(0), failures=refused)
+
+    assert "is ready yet: exceeded quota" in found(seen).move.message
+    assert failure_of(seen, choose(seen), OLD.hash, NOON) is None
+
+
+def without_a_fresh_pod(requests: int) -> AgentObservation:
+    """A step at which so many requests were seen when there was one."""
     notes = [{"uid": f"uid-of-{name}", "requests": 100, "errors": 0} for name in ("new", "old")]
     analysis = {"verdict": "Inconclusive", "since": NOON, "pods": notes, "counters": COUNTERS}
     analysis["stepRequests"] = requests
     status = {"steps": 2, "strategy": strategy() | {"analysis": FRESH}, "analysis": analysis}
     views = (pod_view("new", revision=NEW.hash), pod_view("old", revision=OLD.hash))
 
-    run = found(
-        seen_with(
-            begun(status=status | STEP | {"weightSince": NOON.replace(hour=11)}),
-            pods={view.name: view for view in views},
-            readings={"uid-of-new": told(190), "uid-of-old": told(190)},
-            **METRICS,
-        )
+    return seen_with(
+        begun(status=status | STEP | {"weightSince": NOON.replace(hour=11)}),
+        pods={view.name: view for view in views},
+        readings={"uid-of-new": told(190), "uid-of-old": told(190)},
+        **METRICS,
     )
-
-    assert run.status.analysis is not None
-    assert run.status.analysis.canary.requests == 0
-    assert "no fresh pod of the stable version is ready yet" in run.move.message

@@ -22,12 +22,14 @@ from agentherd.api import (
     Verdict,
 )
 from agentherd.api.analysis import Baseline
+from agentherd.domain.faults import Fault
 from agentherd.domain.judging.analysis import CountedPod, looked, waits_for_stable
 from agentherd.domain.judging.metrics import judged as measured
 from agentherd.domain.judging.testers import answers
 from agentherd.domain.judging.verdict import NOTHING, Judgement, Situation, judged
+from agentherd.domain.kinds import REPLICA_SET, baseline_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
-from agentherd.domain.plan import digest
+from agentherd.domain.plan import Failure, Ref, digest
 from agentherd.domain.readings import Totals
 from agentherd.domain.upgrades.phases import MOVING
 from agentherd.domain.upgrades.strategy import Course
@@ -190,7 +192,10 @@ def _is_fresh(settings: Analysis, status: AgentUpgradeStatus) -> bool:
 
 def _no_baseline(seen: AgentObservation) -> str:
     """That nobody is there yet to compare with, and why as far as it is told."""
-    faults = [view.fault for view in seen.baselines()]
+    stable = seen.agent.status.stable_revision or ""
+    made = Ref(REPLICA_SET.name, baseline_name(seen.agent.metadata.name, stable))
+    faults: list[Fault | Failure | None] = [seen.failures.get(made)]
+    faults += [view.fault for view in seen.baselines()]
     faults += [pod.fault for _, pod in sorted(seen.pods.items()) if pod.baseline]
     why = next((f": {fault.message}" for fault in faults if fault is not None), "")
     return f"no fresh pod of the stable version is ready yet{why}"
