@@ -19,7 +19,12 @@ from agentherd.domain.decide import decide
 from agentherd.domain.kinds import AGENT_UPGRADE, MODEL_DEPLOYMENT, TRIES_ANNOTATION
 from agentherd.domain.models.objectives import broken_promise
 from agentherd.domain.models.observation import ModelObservation
-from agentherd.domain.models.status import model_status, version_names, write_model_status
+from agentherd.domain.models.status import (
+    MODEL_CONDITION_TYPES,
+    model_status,
+    version_names,
+    write_model_status,
+)
 from agentherd.domain.models.steering import steering, tried
 from agentherd.domain.models.warm_up import requests, written
 from agentherd.domain.observation import AgentObservation, Leftovers
@@ -33,6 +38,8 @@ def decide_model(seen: ModelObservation | Leftovers, now: datetime) -> Plan:
         return decide(seen, now)
     if seen.model.metadata.deletion_timestamp is not None:
         return Plan()
+    if seen.workload.unreadable:
+        return _not_understood(seen, now)
     plan, warm_up = _plan(seen, now), seen.model.spec.warm_up
     return Plan.of(
         [*plan.intents, *written(warm_up, seen.workload, seen.answers, now)],
@@ -41,6 +48,17 @@ def decide_model(seen: ModelObservation | Leftovers, now: datetime) -> Plan:
         ask=plan.ask,
         warm=requests(warm_up, seen.workload),
     )
+
+
+def _not_understood(seen: ModelObservation, now: datetime) -> Plan:
+    """Say so, and leave all as it is: what of the spec was read may mean something else."""
+    told = _status_in(decide(seen.workload, now))
+    if told is None:
+        return Plan()
+    conditions = tuple(c for c in told.conditions if c.type in MODEL_CONDITION_TYPES)
+    update = {"conditions": conditions, "observed_generation": told.observed_generation}
+    after = seen.model.status.model_copy(update=update)
+    return Plan.of(filter(None, [write_model_status(seen, after)]))
 
 
 def _plan(seen: ModelObservation, now: datetime) -> Plan:

@@ -332,6 +332,27 @@ def test_hands_are_off_a_model_that_is_unmanaged() -> None:
     assert one.upgrades == {"embedder-2": "Paused"}
 
 
+def test_hands_are_off_a_model_that_is_not_understood() -> None:
+    """What it tells of its versions stays, and no pod is told to be warm."""
+
+    def known(one: Life) -> dict[str, Any]:
+        return {key: one.status[key] for key in ("phase", "activeVersion", "versions", "swaps")}
+
+    one = Life(warmUp={"path": "/"})
+    before: list[Any] = []
+    one.live(
+        {"activeVersion": "v2"},
+        30,
+        lambda _: before.append(known(one)),
+        {"warmUp": None, "replicas": 3, "drain": {"timeoutSeconds": "of a newer operator"}},
+        10,
+    )
+
+    assert [known(one)] == before
+    assert (one.condition("Ready") or {})["reason"] == "NotUnderstood"
+    assert one.condition("Compatible") is not None
+
+
 def test_no_canary_takes_over_while_nothing_is_wanted() -> None:
     one = Life(replicas=0).live(2, {"replicas": 1}, 4, {"replicas": 0}, 3, tried(), 10)
 
