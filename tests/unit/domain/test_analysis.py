@@ -123,6 +123,16 @@ def test_a_pod_that_joins_later_warms_up_on_its_own() -> None:
     assert status.canary.requests == 24
 
 
+def test_a_warm_up_that_began_by_a_clock_that_was_ahead_begins_anew() -> None:
+    """It would last until that time comes, in which nothing counts."""
+    status = look(BEGUN, 3600, {"c": 0}, {"s": 0}, settings=WARMING)
+
+    for second in range(8):
+        status = look(status, second, {"c": second}, {"s": second}, settings=WARMING)
+
+    assert (status.canary.requests, status.stable.requests) == (2, 2)
+
+
 def test_a_pod_that_is_not_ready_yet_does_not_begin_to_warm_up() -> None:
     """Nobody sends it anything, so its caches stay as cold as they are."""
     starting = CountedPod(uid="c", totals=Totals(requests=0, errors=0), ready=False)

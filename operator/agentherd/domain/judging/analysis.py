@@ -233,6 +233,8 @@ def _note(
         if warm_up:
             return PodCounters(uid=pod.uid, warms_since=now)
     elif before.warms_since is not None:
+        if before.warms_since > now:  # by a clock that was ahead of ours
+            return PodCounters(uid=pod.uid, warms_since=now)
         if now < before.warms_since + warm_up:
             return before
     elif not anew:
