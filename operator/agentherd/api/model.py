@@ -492,7 +492,7 @@ class ModelDeploymentStatus(WorkloadStatus):
     phase: ModelPhase | None = None
     """What the ModelDeployment is doing, in one word. `Loading`: the first version is starting.
     `Ready`: a version serves. `Idle`: it is scaled to 0. `Failed`: nothing serves; see
-    `lastError`."""
+    the condition `Ready`."""
 
     active_version: VersionName | None = None
     """Version that serves. Absent: none has been ready yet."""

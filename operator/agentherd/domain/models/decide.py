@@ -16,7 +16,13 @@ from datetime import datetime
 
 from agentherd.api import AgentStatus, AgentUpgrade, AgentUpgradeStatus, ModelDeploymentStatus
 from agentherd.domain.decide import decide
-from agentherd.domain.kinds import AGENT_UPGRADE, MODEL_DEPLOYMENT, TRIES_ANNOTATION
+from agentherd.domain.kinds import (
+    AGENT_UPGRADE,
+    MODEL_DEPLOYMENT,
+    POD,
+    REPLICA_SET,
+    TRIES_ANNOTATION,
+)
 from agentherd.domain.models.objectives import broken_promise
 from agentherd.domain.models.observation import ModelObservation
 from agentherd.domain.models.status import (
@@ -28,7 +34,8 @@ from agentherd.domain.models.status import (
 from agentherd.domain.models.steering import steering, tried
 from agentherd.domain.models.warm_up import requests, written
 from agentherd.domain.observation import AgentObservation, Leftovers
-from agentherd.domain.plan import Create, Intent, Merge, Plan, Stage, WriteStatus
+from agentherd.domain.plan import Create, Delete, Intent, Merge, Plan, Scale, Stage, WriteStatus
+from agentherd.domain.pods import LOOK_AGAIN
 from agentherd.domain.upgrades.change import is_running
 
 
@@ -66,7 +73,7 @@ def _plan(seen: ModelObservation, now: datetime) -> Plan:
     before = seen.workload.agent.status
     if seen.asked.version is None:
         status = model_status(seen, before, {}, now)
-        return Plan.of(filter(None, [write_model_status(seen, status)]))
+        return _nothing_runs(seen, write_model_status(seen, status), now)
     plan = decide(_steered(seen, now), now)
     after = _status_in(plan) or before
     governing = seen.workload.upgrades.get(after.upgrade or "")
@@ -79,6 +86,25 @@ def _plan(seen: ModelObservation, now: datetime) -> Plan:
     if write := write_model_status(seen, status):
         intents.append(write)
     return Plan.of(intents, wake_at=plan.wake_at, measure=plan.measure, ask=plan.ask)
+
+
+def _nothing_runs(seen: ModelObservation, write: WriteStatus | None, now: datetime) -> Plan:
+    """No version may run: the pods of one that was loading go, and nothing else is done.
+
+    One that serves stays, though it is not registered any more.
+    """
+    found = [write] if write is not None else []
+    if seen.model.status.stable_revision is not None:
+        return Plan.of(found)
+    plan = decide(seen.workload, now)
+    # The rest is about a version that there is not.
+    leaving = [i for i in plan.intents if isinstance(i, Scale | Merge | Delete) and _is_of_pods(i)]
+    again = max(plan.wake_at or now, now + LOOK_AGAIN) if seen.workload.pods else None
+    return Plan.of([*leaving, *found], wake_at=again)
+
+
+def _is_of_pods(intent: Scale | Merge | Delete) -> bool:
+    return intent.kind in {POD, REPLICA_SET}
 
 
 def _steered(seen: ModelObservation, now: datetime) -> AgentObservation:

@@ -13,7 +13,13 @@ from tests.twin import Controllers, Twin, in_fake_time
 from tests.twin.models import NAME, ModelRig, raw_model
 from tests.twin.rig import loop_clock
 
-from agentherd.domain.kinds import AGENT_UPGRADE, CONTROLLER_REVISION, MODEL_DEPLOYMENT, REPLICA_SET
+from agentherd.domain.kinds import (
+    AGENT_UPGRADE,
+    CONTROLLER_REVISION,
+    MODEL_DEPLOYMENT,
+    POD,
+    REPLICA_SET,
+)
 from agentherd.domain.models.decide import decide_model
 from agentherd.domain.plan import Failure, Merge, Ref
 from agentherd.domain.reasons import Reason
@@ -279,6 +285,15 @@ def test_an_incompatible_version_gets_no_pods_and_what_serves_goes_on() -> None:
 
     assert one.with_pods() == 0
     assert (one.condition("Compatible") or {})["status"] == "False"
+    assert one.status["phase"] == "Failed"
+
+
+def test_the_pods_of_a_first_version_go_when_users_need_more() -> None:
+    """It has never served, so nobody is left alone by that."""
+    one = Life(activeVersion="sick").live(5, {"requires": {"api": "chat"}}, 10)
+
+    assert one.with_pods() == 0
+    assert one.twin.all(POD) == []
     assert one.status["phase"] == "Failed"
 
 
