@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pydantic import ValidationError
 
-from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind
+from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind, TargetRef
 from agentherd.domain.judging.testers import tries
 from agentherd.domain.kinds import (
     AGENT,
@@ -74,7 +74,7 @@ _VIEWS: Final[Mapping[Kind, type[Child]]] = {
 
 _LEAST: Final[Mapping[Kind, tuple[type[Subject], Mapping[str, Any]]]] = {
     AGENT: (Agent, {"template": {"spec": {"containers": []}}}),
-    AGENT_UPGRADE: (AgentUpgrade, {"targetRef": {"name": ""}}),
+    AGENT_UPGRADE: (AgentUpgrade, {"targetRef": TargetRef.model_construct(name="")}),
     MODEL_DEPLOYMENT: (ModelDeployment, {"versions": [{"name": "none"}], "activeVersion": "none"}),
 }
 """The model of each subject, and a spec that takes the place of one that cannot be read."""
@@ -101,9 +101,10 @@ def read_subject(kind: Kind, raw: Mapping[str, Any]) -> tuple[Subject, str]:
     except ValidationError as error:
         errors = error.errors()
         spec = dict(least)
-        target = raw.get("spec", {}).get("targetRef")
-        if kind is AGENT_UPGRADE and isinstance(target, Mapping):
-            spec["targetRef"] = {"kind": target_kind(raw), "name": str(target.get("name", ""))}
+        if kind is AGENT_UPGRADE:
+            name = str(_target(raw).get("name", ""))
+            # It may be what is not understood, so it is not looked at again.
+            spec["targetRef"] = TargetRef.model_construct(kind=target_kind(raw), name=name)
         known = {"metadata": raw["metadata"], "spec": spec}
         if all(found["loc"][0] != "status" for found in errors):
             known["status"] = raw.get("status", {})
@@ -113,9 +114,14 @@ def read_subject(kind: Kind, raw: Mapping[str, Any]) -> tuple[Subject, str]:
 
 def target_kind(raw: Mapping[str, Any]) -> TargetKind:
     """The kind of what an AgentUpgrade changes; one that is not understood counts as an Agent."""
-    target = raw.get("spec", {}).get("targetRef")
-    found = target.get("kind") if isinstance(target, Mapping) else None
+    found = _target(raw).get("kind")
     return TargetKind.MODEL_DEPLOYMENT if found == MODEL_DEPLOYMENT.name else TargetKind.AGENT
+
+
+def _target(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec = raw.get("spec")
+    target = spec.get("targetRef") if isinstance(spec, Mapping) else None
+    return target if isinstance(target, Mapping) else {}
 
 
 def _compared(known: Child, child: Child) -> Child:

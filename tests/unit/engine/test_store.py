@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.twin import raw_agent
 
-from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, SERVICE, Key
+from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, POD, REPLICA_SET, SERVICE, Key, Kind
 from agentherd.engine import tombstones
-from agentherd.engine.store import Store
+from agentherd.engine.store import SUBJECT_KINDS, Store
 
 GREETER = Key("default", "greeter")
 
@@ -189,6 +191,29 @@ def test_an_agent_of_a_newer_version_is_kept_but_not_understood(
     record = store.subjects(AGENT)[GREETER]
     assert record.unreadable.startswith(said)
     assert record.subject.status.phase == "Online"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(
+    ["targetRef", "template", "versions", "activeVersion", "dependsOn", "traffic", "phase"]
+)
+NAMED = st.fixed_dictionaries({"name": JSON}, optional={"kind": JSON})
+SPEC = st.dictionaries(FIELDS, JSON | NAMED | st.lists(NAMED, max_size=2), max_size=3)
+
+
+@given(st.sampled_from(SUBJECT_KINDS), SPEC | JSON, SPEC | JSON)
+def test_no_object_that_can_be_read_is_a_bug(kind: Kind, spec: object, status: object) -> None:
+    """Whatever is in it, it is known, so that the loop of kopf goes on and the term begins."""
+    known_to = Store(AGENT if kind is AGENT_UPGRADE else kind, wake=lambda _: None)
+    metadata = {"name": "x", "namespace": "default", "uid": "u", "resourceVersion": "1"}
+
+    known_to.put_subject(kind, {"metadata": metadata, "spec": spec, "status": status})
+
+    assert known_to.holds(kind, Key("default", "x"))
 
 
 def test_a_status_that_is_not_understood_is_left_out(store: Store) -> None:

@@ -124,6 +124,14 @@ def test_an_upgrade_that_is_not_understood_still_finds_its_agent(
     assert record.unreadable.startswith("spec.priority")
 
 
+@pytest.mark.parametrize("name", ["", "Not A Name", "x" * 64])
+def test_an_upgrade_for_nobody_is_known(store: Store, name: str) -> None:
+    """Older CRDs may have let it in, and one object must not end the loop that reads them all."""
+    store.put_subject(AGENT_UPGRADE, known(targetRef={"name": name}))
+
+    assert store.upgrades(Key("default", name))["u"].unreadable.startswith("spec.targetRef.name")
+
+
 def test_a_list_of_upgrades_forgets_no_agent(store: Store) -> None:
     """Each kind is listed for itself."""
     store.put_subject(AGENT, raw_agent())
