@@ -873,7 +873,10 @@ def test_why_a_probe_failed_is_told_once_it_is_known(
     record = {"trigger": trigger, "reason": "no", "requestedBy": "agentherd", "at": at}
     back = begun(phase, status={"rollback": record})
 
-    told = found(seen_with(back, pods=leaking(deleting=True))).status.rollback
+    result = found(seen_with(back, pods=leaking(deleting=True)))
+    told = result.status.rollback
 
     assert told is not None
     assert (told.trigger, told.at) == (expected, at)
+    if expected != trigger:
+        assert result.move.message.startswith(f"{expected}: {KILLED.message}")

@@ -111,14 +111,20 @@ def _not_back(facts: Facts) -> Move | None:
 
 
 def ended(facts: Facts) -> Move | None:
-    """Nothing happens after the end."""
+    """Nothing happens after the end, but that its cause may become clearer."""
     phase = facts.status.phase
     if phase is None or phase not in ENDED:
         return None
     record = facts.status.rollback
     explained = _explained(facts, record) if record is not None else None
-    changes = {} if explained == record else {"rollback": explained}
-    return Move(phase=phase, reason=ENDED[phase], message="", changes=changes)
+    if explained is None or explained == record:
+        return Move(phase=phase, reason=ENDED[phase], message="", changes={})
+    return Move(
+        phase=phase,
+        reason=ENDED[phase],
+        message=f"{explained.trigger}: {explained.reason}",
+        changes={"rollback": explained},
+    )
 
 
 def failing(facts: Facts) -> Move | None:
