@@ -87,12 +87,14 @@ class AgentObservation:
     sources by the names of metrics, and `jobs` the Jobs that try new versions; `jobs_known` is
     false until the API server has been asked for them. `defaults` are what the operator has been
     told for strategies that leave something open, and `steering` what of an upgrade that runs
-    is not settled. `monitored` says which figures are wanted while nothing is upgraded too.
+    is not settled. `allowed_revisions` are those that a person's upgrade may lead to; None where
+    any may be gone to. `monitored` says which figures are wanted while nothing is upgraded too.
     """
 
     agent: Agent
     defaults: Defaults = DEFAULTS
     steering: Steering = UNSTEERED
+    allowed_revisions: frozenset[str] | None = None
     monitored: Monitored | None = None
     version: int = 0
     writer: str = ""

@@ -11,10 +11,12 @@ from agentherd.domain.kinds import Key
 from agentherd.domain.models.figures import Figures, figures
 from agentherd.domain.models.observation import ModelObservation
 from agentherd.domain.models.registry import asked
-from agentherd.domain.models.workload import workload
+from agentherd.domain.models.workload import allowed_revisions, workload
 from agentherd.domain.observation import AgentObservation, Leftovers
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Monitored
+from agentherd.domain.upgrades.change import is_asked_again
+from agentherd.domain.upgrades.phases import ENDED
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.domain.warmth import WarmUpAnswer
 from agentherd.engine.mounts import MountFailures
@@ -81,12 +83,22 @@ def model_observer(
         return ModelObservation(
             model=model,
             asked=asked(model),
-            workload=replace(seen, monitored=monitored),
+            workload=replace(
+                seen,
+                monitored=monitored,
+                allowed_revisions=allowed_revisions(model, defaults) if _may_begin(seen) else None,
+            ),
             figures=_figures(seen),
             answers=warm_ups.answers(key),
         )
 
     return observe
+
+
+def _may_begin(seen: AgentObservation) -> bool:
+    """Whether an upgrade may begin, for which alone the digests of all versions are needed."""
+    upgrades = (each.upgrade for each in seen.upgrades.values())
+    return any(one.status.phase not in ENDED or is_asked_again(one) for one in upgrades)
 
 
 def _figures(seen: AgentObservation) -> Mapping[str, Figures]:

@@ -27,8 +27,9 @@ from agentherd.api import (
     UpgradePolicy,
     WorkloadStatus,
 )
-from agentherd.domain.models.registry import Asked
+from agentherd.domain.models.registry import Asked, incompatibilities
 from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import revision_of
 from agentherd.domain.upgrades.strategy import Defaults
 from agentherd.domain.warmth import WARM
 
@@ -73,6 +74,14 @@ def workload(model: ModelDeployment, wanted: Asked, defaults: Defaults) -> Serve
             upgrade_policy=policy(spec.upgrade_policy, wanted.canary, defaults),
         ),
         status=agent_status(model.status),
+    )
+
+
+def allowed_revisions(model: ModelDeployment, defaults: Defaults) -> frozenset[str]:
+    """The revisions of the versions that may run, as they would be made today."""
+    may = (each for each in model.spec.versions if not incompatibilities(model, each))
+    return frozenset(
+        revision_of(workload(model, Asked(version=each), defaults).spec).hash for each in may
     )
 
 

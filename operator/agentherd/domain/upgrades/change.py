@@ -177,6 +177,18 @@ def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Obj
             f"{seen.agent.metadata.name} has no revision {change.revision}; "
             "kubectl get controllerrevisions lists those that are kept",
         )
+    allowed = seen.allowed_revisions
+    if (
+        change is not None
+        and change.revision not in {None, asked.hash}
+        and allowed is not None
+        and change.revision not in allowed
+    ):
+        return Objection(
+            Reason.NOT_SUPPORTED,
+            f"revision {change.revision} is not what a registered version that does what users "
+            f"need would run as today; make a version the active one in the {seen.agent.KIND}",
+        )
     in_place = spec.config_update is ConfigUpdate.IN_PLACE
     if change is not None and change.config is not None and in_place:
         return Objection(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
-from tests.twin import Controllers, Twin, in_fake_time
+from tests.twin import Controllers, Twin, in_fake_time, raw_upgrade
 from tests.twin.models import NAME, ModelRig, raw_model
 from tests.twin.rig import loop_clock
 
@@ -366,6 +366,31 @@ def test_hands_are_off_a_model_that_is_not_understood() -> None:
     assert [known(one)] == before
     assert (one.condition("Ready") or {})["reason"] == "NotUnderstood"
     assert one.condition("Compatible") is not None
+
+
+@pytest.mark.parametrize(
+    ("then", "goes"),
+    [
+        ({}, True),
+        ({"requires": {"api": "chat"}}, False),
+        ({"drain": {"timeoutSeconds": 7}}, False),
+    ],
+)
+def test_an_upgrade_leads_only_to_what_the_registry_would_make(
+    then: dict[str, Any], *, goes: bool
+) -> None:
+    """Else it would bring back what users cannot do with, or what the spec does not say."""
+
+    def upgrade(twin: Twin) -> None:
+        revision = twin.live(MODEL_DEPLOYMENT, NAME)["status"]["formerRevisions"][0]
+        raw = raw_upgrade("mine", to={"revision": revision})
+        raw["spec"]["targetRef"] = {"kind": "ModelDeployment", "name": NAME}
+        twin.put(AGENT_UPGRADE, raw)
+
+    one = Life().live({"activeVersion": "v2"}, 30, then, 30, upgrade, 20)
+
+    assert one.status["activeVersion"] == ("v1" if goes else "v2")
+    assert one.upgrades["mine"] == ("Succeeded" if goes else "Pending")
 
 
 def test_no_canary_takes_over_while_nothing_is_wanted() -> None:
