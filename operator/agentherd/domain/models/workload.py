@@ -89,7 +89,9 @@ def agent_status(status: ModelDeploymentStatus) -> AgentStatus:
     """What of the status is that of the Agent."""
     fields = {name: getattr(status, name) for name in WorkloadStatus.model_fields}
     phase = _AGENT_PHASES[status.phase] if status.phase is not None else None
-    if phase is Phase.ONLINE and _rolls_out(status.conditions):
+    # Where a version is not compatible the condition tells of that instead.
+    moves = status.canary_version is not None or _rolls_out(status.conditions)
+    if phase is Phase.ONLINE and moves:
         phase = Phase.DEPLOYING
     return AgentStatus.model_construct(**fields, phase=phase, conditions=status.conditions)
 
@@ -98,7 +100,9 @@ def model_phase(status: AgentStatus) -> ModelPhase | None:
     """The phase of the ModelDeployment: while another version is brought on, one serves still."""
     if status.phase is None:
         return None
-    return ModelPhase.READY if _rolls_out(status.conditions) else PHASES[status.phase]
+    if _rolls_out(status.conditions):
+        return ModelPhase.READY
+    return PHASES.get(status.phase, ModelPhase.LOADING)
 
 
 def _rolls_out(conditions: Iterable[Condition]) -> bool:

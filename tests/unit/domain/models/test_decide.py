@@ -458,3 +458,22 @@ def test_nothing_is_written_while_nothing_happens() -> None:
     in_fake_time(rest)
 
     assert one.twin.version == before
+
+
+def test_an_incompatible_version_beside_a_rollout_makes_nobody_write() -> None:
+    """The phase does not swing, though the condition that tells of the rollout tells of another."""
+    versions = raw_model(("v1", "v2"))["spec"]["versions"]
+    versions[0]["compatibility"] = {"api": "chat"}
+    slow = {"canary": {"steps": [{"weight": 5, "pause": {"seconds": 600}}]}}
+    spec = {"versions": versions, "activeVersion": "v2", "drain": {"timeoutSeconds": 7}}
+    before: list[int] = []
+
+    def look(twin: Twin) -> None:
+        twin.edit(MODEL_DEPLOYMENT, NAME, {"metadata": {"annotations": {"seen": "yes"}}})
+        before.append(len(twin.requests))
+
+    one = Life(upgradePolicy=slow).live(spec, 15, look, 15)
+
+    assert (one.condition("Compatible") or {})["status"] == "False"
+    assert one.version("v1")["weight"] == 95
+    assert one.twin.requests[before[0] :] == []
