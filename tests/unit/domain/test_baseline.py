@@ -10,6 +10,7 @@ from tests.twin.samples import NOON, agent, pod_view, set_view
 from tests.unit.domain.test_judgement import COUNTERS, EAGER, STEP, strategy, told
 from tests.unit.domain.test_run import NEW, OLD, ROLLBACK, begun, found, seen_with, sets, went
 
+from agentherd.api import Verdict
 from agentherd.domain import children
 from agentherd.domain.kinds import BASELINE_LABEL
 from agentherd.domain.observation import AgentObservation
@@ -158,6 +159,17 @@ def test_without_a_fresh_pod_the_step_is_held_and_says_so(requests: int) -> None
     assert "no fresh pod of the stable version is ready yet" in run.move.message
 
 
+def test_that_fresh_pods_are_gone_after_the_steps_takes_no_verdict_back() -> None:
+    """Nothing is compared any more while the new version gets all its pods."""
+    sides = {"canary": {"requests": 500}, "stable": {"requests": 500}}
+    seen = without_a_fresh_pod(500, phase="Promoting", **sides)
+
+    run = found(seen)
+
+    assert run.status.analysis is not None
+    assert run.status.analysis.verdict is Verdict.PASS
+
+
 def test_why_fresh_pods_are_refused_is_told_by_the_upgrade() -> None:
     """The Agent serves as before: it is in no error because nothing can be compared."""
     quota = Failure(reason=Reason.FORBIDDEN, message="exceeded quota", generation=2, retry_at=NOON)
@@ -168,16 +180,18 @@ def test_why_fresh_pods_are_refused_is_told_by_the_upgrade() -> None:
     assert failure_of(seen, choose(seen), OLD.hash, NOON) is None
 
 
-def without_a_fresh_pod(requests: int) -> AgentObservation:
+def without_a_fresh_pod(
+    requests: int, phase: str = "Progressing", **known: Any
+) -> AgentObservation:
     """A step at which so many requests were seen when there was one."""
     notes = [{"uid": f"uid-of-{name}", "requests": 100, "errors": 0} for name in ("new", "old")]
     analysis = {"verdict": "Inconclusive", "since": NOON, "pods": notes, "counters": COUNTERS}
-    analysis["stepRequests"] = requests
+    analysis |= {"stepRequests": requests} | known
     status = {"steps": 2, "strategy": strategy() | {"analysis": FRESH}, "analysis": analysis}
     views = (pod_view("new", revision=NEW.hash), pod_view("old", revision=OLD.hash))
 
     return seen_with(
-        begun(status=status | STEP | {"weightSince": NOON.replace(hour=11)}),
+        begun(phase, status=status | STEP | {"weightSince": NOON.replace(hour=11)}),
         pods={view.name: view for view in views},
         readings={"uid-of-new": told(190), "uid-of-old": told(190)},
         **METRICS,

@@ -296,6 +296,16 @@ def test_a_version_that_has_fallen_silent_is_no_change_of_the_phase() -> None:
     assert judgement.blind == unread["unread"]
 
 
+def test_nobody_is_called_good_beside_a_version_that_cannot_be_read() -> None:
+    """Whatever both did before, there is nothing to compare with now."""
+    unread = "the metrics of 1 of 1 pods of the stable version cannot be read"
+
+    status, _ = found(state(), situation=replace(STEP, blind=True, unread=unread))
+
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.message.startswith(unread)
+
+
 def test_a_warm_up_says_when_it_ends() -> None:
     warming = (PodCounters(uid="c", warms_since=NOON),)
     status, _ = found(state(step_requests=0, pods=warming, canary=Side()), warmUpSeconds=5)

@@ -97,6 +97,8 @@ def judged(
         verdict, lead = Verdict.FAIL, LEADS[said.trigger]
     elif untold := said.missing or said.awaited or _unsure(status, earnest, feedback, situation):
         verdict, lead = Verdict.INCONCLUSIVE, untold
+    elif said.blind:
+        verdict, lead = Verdict.INCONCLUSIVE, said.blind
     counted = _scored(status, settings, feedback)
     details = "; ".join(_details(status, earnest, feedback, counted, situation))
     dry = "in a dry run, so that nothing follows, " if said != found else ""

@@ -19,6 +19,7 @@ from agentherd.api import (
     AnalysisStatus,
     OperatingMode,
     StrategyType,
+    UpgradePhase,
     Verdict,
 )
 from agentherd.api.analysis import Baseline
@@ -137,6 +138,8 @@ def _situation(
     weight = course.steps[status.step - 1].weight if at_a_step else 0
     served = seen.agent.spec.operating_mode is OperatingMode.RUNNING
     fresh = _is_fresh(settings, status)
+    # Once all steps are done nothing is held for what is not told, and fresh pods are gone.
+    stepping = status.phase is not UpgradePhase.PROMOTING
     new = _side_of(seen, "new", status.to_revision)
     stable = _side_of(seen, "stable", status.from_revision, baseline=fresh)
     return Situation(
@@ -146,8 +149,9 @@ def _situation(
         last=at_a_step and status.step == len(course.steps),
         unread="; ".join(filter(None, (new.unread, stable.unread)))
         or (_no_baseline(seen) if fresh and not stable.pods else ""),
-        blind=new.is_silent or stable.is_silent,
-        untold=_untold(seen, new, stable) or _unanswered(seen, new, stable, weight, fresh=fresh),
+        blind=stepping and (new.is_silent or stable.is_silent),
+        untold=_untold(seen, new, stable)
+        or _unanswered(seen, new, stable, weight if stepping else 0, fresh=fresh),
         lonely=waits_for_stable(
             analysis,
             canary=_counted_of(seen, status.to_revision),
