@@ -24,6 +24,7 @@ from agentherd.domain.upgrades.run import weight_seen
 
 SIZES = {OLD.hash: 2, NEW.hash: 1}
 FRESH = EAGER | {"baseline": "Fresh"}
+ALL = strategy(steps=[{"weight": 0}, {"weight": 100}])
 METRICS: dict[str, Any] = {"metrics": {}}
 
 
@@ -76,8 +77,19 @@ def test_fresh_pods_come_after_those_of_the_new_version(
         seen_with(begun("Promoting", status={"step": 3}), **METRICS),
         seen_with(begun("Succeeded"), stable=NEW.hash, **METRICS),
         at_a_step(steps=0, step=0, weight=0),
+        at_a_step(strategy=ALL | {"analysis": FRESH}, weight=100),
+        at_a_step(seen={"metrics": None}),
     ],
-    ids=["no upgrade", "the stable pods", "no requests", "promotion", "the end", "no steps"],
+    ids=[
+        "no upgrade",
+        "the stable pods",
+        "no requests",
+        "promotion",
+        "the end",
+        "no steps",
+        "all requests",
+        "no metrics",
+    ],
 )
 def test_otherwise_there_is_none(seen: AgentObservation) -> None:
     assert sizes_of(seen) == {}

@@ -10,6 +10,7 @@ but the verdict. They stay beyond it only while the stable version has no other 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from agentherd.api import UpgradePhase
 from agentherd.api.analysis import Baseline
@@ -17,6 +18,7 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.upgrades.run import Run, fresh_serving
 
 _COMPARED = frozenset({UpgradePhase.PROGRESSING, UpgradePhase.PAUSED})
+_ALL: Final = 100
 
 
 def fresh_sizes(
@@ -36,14 +38,18 @@ def fresh_sizes(
 def _compared(seen: AgentObservation, under_way: Run | None, sizes: Mapping[str, int]) -> int:
     """As many as the new version has, while both are compared.
 
+    Nobody compares where pods tell nothing, or the stable version gets no requests.
+
     They come after its pods, of which there may be no room for both: a new version that found none
     would be late, and go back. What has come stays while one of its pods is not available.
     """
     if under_way is None or not under_way.moving or under_way.old is None:
         return 0
+    if seen.agent.spec.metrics is None:
+        return 0
     status, steps = under_way.status, under_way.course.steps
     at_a_step = status.phase in _COMPARED and 0 < status.step <= len(steps)
-    if not at_a_step or not steps[status.step - 1].weight:
+    if not at_a_step or not 0 < steps[status.step - 1].weight < _ALL:
         return 0
     analysis = status.strategy.analysis if status.strategy is not None else None
     if analysis is None or analysis.baseline is not Baseline.FRESH:

@@ -148,7 +148,7 @@ def _situation(
         weight=weight if served else 0,
         last=at_a_step and status.step == len(course.steps),
         unread="; ".join(filter(None, (new.unread, stable.unread)))
-        or (_no_baseline(seen) if fresh and not stable.pods else ""),
+        or (_no_baseline(seen) if fresh and not stable.pods and weight < 100 else ""),
         blind=stepping and (new.is_silent or stable.is_silent),
         untold=_untold(seen, new, stable)
         or _unanswered(seen, new, stable, weight if stepping else 0, fresh=fresh),
