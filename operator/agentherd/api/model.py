@@ -251,8 +251,9 @@ class WarmUp(WireModel):
 
     failure_threshold: Annotated[Int32, Field(ge=1, le=100)] = 3
     """Number of answers in a row other than 200 to 299, a second apart, after which the warm-up of
-    the pod has failed and its version with it. No answer counts from `timeoutSeconds` on. Defaults
-    to 3."""
+    the pod has failed and its version with it. No answer counts from `timeoutSeconds` on; that
+    nobody listens yet counts for nothing, and is bounded by the progress deadline. Defaults to
+    3."""
 
 
 class Objectives(WireModel):
