@@ -86,7 +86,7 @@ def routed(world: World, *versions: Object, name: str = NAME, **spec: Any) -> Ob
     traffic = {
         "parentRefs": [PARENT],
         "hostnames": [hostname(world, name)],
-        "settleSeconds": 1,
+        "settleSeconds": 2,
     }
     return model(*versions, name=name, **{"traffic": traffic, **spec})
 

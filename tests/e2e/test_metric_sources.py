@@ -158,7 +158,7 @@ def test_no_other_upgrade_is_slowed_by_a_source_that_is(
     asked = judge.asked["quick"]
     pauses = [later - sooner for sooner, later in pairwise(asked)]
     assert len(pauses) >= 3
-    assert max(pauses) < 4
+    assert max(pauses) < 10  # the slow one takes 30 s; a busy machine some
 
 
 def test_an_upgrade_goes_on_once_its_source_is_of_use_again(

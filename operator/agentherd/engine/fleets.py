@@ -76,6 +76,11 @@ class Fleets:
         """Wait until Jobs may be made for somebody."""
         await _first(store.jobs_wanted for store in self._stores.values())
 
+    def wake_routed(self) -> None:
+        """All routes are known now: those who wait for that have to be told."""
+        for store in self._stores.values():
+            store.routes.wake_all()
+
     def refuse_gateways(self, kind: Kind, why: str) -> None:
         """Gateways or their classes cannot be read."""
         for store in self._stores.values():

@@ -100,6 +100,11 @@ class Routes:
         for raw in listed.values():
             self.put(kind, raw)
 
+    def wake_all(self) -> None:
+        """Whoever has something to do with a route may wait for all kinds to be known."""
+        for key in {*self._used, *(key for key, places in self._marked.items() if places)}:
+            self._wake(key)
+
     def _mark(self, place: Place, before: RouteView | None, after: RouteView | None) -> None:
         for view, act in ((before, set.discard), (after, set.add)):
             for name in view.concerned(self._kind) if view else ():

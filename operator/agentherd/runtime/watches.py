@@ -54,6 +54,7 @@ class Watches:
             group.create_task(each.run(), name=f"watch {each.kind.plural}")
         for each in self._routes:
             group.create_task(_when(self._fleets.routes.wanted, each), name="watch routes")
+        group.create_task(self._tell_of_routes(), name="routes known")
         for each in self._gateways:
             group.create_task(_when(self._fleets.gateways.wanted, each), name="watch gateways")
         for each in self._jobs:
@@ -67,6 +68,12 @@ class Watches:
     def routes_known(self) -> bool:
         """Whether the API server has been asked for routes."""
         return all(each.synced.is_set() for each in self._routes)
+
+    async def _tell_of_routes(self) -> None:
+        """The last kind to be read may hold, or be, nothing, and so wake nobody itself."""
+        for each in self._routes:
+            await each.synced.wait()
+        self._fleets.wake_routed()
 
     def jobs_known(self) -> bool:
         """Whether the API server has been asked for Jobs."""

@@ -219,3 +219,16 @@ async def test_a_list_finds_the_routes_that_went_unseen(routes: Routes) -> None:
 
     assert kept == 1
     assert (routes.count(HTTP_ROUTE), routes.count(GRPC_ROUTE)) == (0, 1)
+
+
+def test_whoever_uses_a_route_is_told_that_all_kinds_are_known(
+    routes: Routes, woken: Woken
+) -> None:
+    """The last kind to be read may hold nothing, or not exist; somebody may wait for it."""
+    routes.use(GREETER, OWN)
+    routes.put(HTTP_ROUTE, route(canaries="writer"))
+    woken.clear()
+
+    routes.wake_all()
+
+    assert set(woken) == {GREETER, WRITER}
