@@ -122,7 +122,15 @@ class ApiProxy:
     async def _stop(self) -> None:
         await self._cut()
         await self._runner.cleanup()
+        if (connector := self._session.connector) is not None:
+            # The loop ends now, and nobody would see a handshake of goodbye through.
+            await connector.close(abort_ssl=True)
         await self._session.close()
+        # Connections that are just being made belong to nobody but their tasks.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _listen(self) -> None:
         listening = cluster_network().listen(self._port)
