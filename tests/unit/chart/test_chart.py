@@ -1,159 +1,253 @@
-"""The chart and the plain manifests install the same objects.
-
-Helm renders the chart, kubectl the kustomization; a test is skipped only where the program has
-not been built yet (`make cluster-up` does it).
-"""
+"""The chart makes what its values say, and the same objects as the plain manifests."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
+import base64
+import gzip
+import json
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.installing.rendering import (
+    CHART,
+    ROOT,
+    VALUE_SETS,
+    Object,
+    Objects,
+    Refused,
+    chart,
+    chart_text,
+    is_hook,
+    kustomization,
+    objects,
+    program,
+    run,
+    without_labels,
+)
 
-REPOSITORY = Path(__file__).parents[3]
-CHART = REPOSITORY / "helm/agentherd"
-INSTALL = REPOSITORY / "manifests/install.yaml"
+INSTALL = ROOT / "manifests/install.yaml"
 DEFINITIONS = (
     "agents.agentherd.dev",
     "agentupgrades.agentherd.dev",
     "modeldeployments.agentherd.dev",
 )
-
-Object = dict[str, Any]
-Objects = dict[tuple[str, str, str], Object]
-Render = Callable[..., Objects]
-
-
-def program(name: str) -> str:
-    path = REPOSITORY / ".cache/bin" / name
-    if not path.exists():
-        pytest.skip(f"{name} is not built yet; `make cluster-up` does it")
-    return str(path)
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SECRET_LIMIT = 1024 * 1024
+"""Bytes that the API server takes in a Secret, in which Helm keeps a release."""
 
 
-def run(*words: str) -> str:
-    answer = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return answer.stdout
+def deployment(found: Objects) -> Object:
+    (only,) = (each for each in found.values() if each["kind"] == "Deployment")
+    return only
 
 
-def objects(text: str) -> Objects:
-    found = [document for document in yaml.safe_load_all(text) if document]
-    return {
-        (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in found
-    }
+def pod(found: Objects) -> Any:
+    return deployment(found)["spec"]["template"]["spec"]
 
 
-def without_labels(thing: Any) -> Any:
-    """Labels name the tool and the release, and the selector follows them."""
-    if isinstance(thing, dict):
-        return {k: without_labels(v) for k, v in thing.items() if k not in {"labels", "selector"}}
-    return [without_labels(item) for item in thing] if isinstance(thing, list) else thing
+def container(found: Objects) -> Any:
+    (only,) = pod(found)["containers"]
+    return only
 
 
-@pytest.fixture
-def render() -> Render:
-    helm = program("helm")
+def paths(values: Any, defaults: Any, path: str = "") -> Iterator[str]:
+    """The paths of what is set, as deep as the defaults have blocks of settings."""
+    if isinstance(defaults, dict) and defaults and path != ".resources":
+        for name, value in values.items():
+            yield from paths(value, defaults[name], f"{path}.{name}")
+    else:
+        yield path
 
-    def render(*settings: str, release: str = "agentherd", namespace: str = "agentherd") -> Objects:
-        words = [word for setting in settings for word in ("--set", setting)]
-        place = ("--namespace", namespace, "--kube-version", "1.36.0")
-        return objects(run(helm, "template", release, str(CHART), *place, *words))
 
-    return render
+def settings_in(schema: Any, defaults: Any, path: str = "") -> Iterator[str]:
+    """The same of what a schema knows."""
+    if isinstance(defaults, dict) and defaults and path != ".resources":
+        assert schema["additionalProperties"] is False, path
+        for name, inner in schema["properties"].items():
+            if name != "global":  # Helm's own
+                yield from settings_in(inner, defaults[name], f"{path}.{name}")
+    else:
+        yield path
 
 
 def test_the_chart_passes_strict_linting() -> None:
     """No warning of Helm is left."""
-    run(program("helm"), "lint", "--strict", str(CHART))
+    run(program("helm"), "lint", "--strict", CHART)
 
 
-def test_the_chart_makes_the_objects_of_the_manifests(render: Render) -> None:
+def test_the_chart_makes_the_objects_of_the_manifests() -> None:
     """Both ways to install differ in labels and in the namespace, which Helm makes itself."""
-    chart = render("crds.keep=false")
-
     plain = objects(INSTALL.read_text(encoding="utf-8"))
     del plain["Namespace", "", "agentherd"]
-    assert without_labels(chart) == without_labels(plain)
+
+    assert without_labels(chart("crds.keep=false")) == without_labels(plain)
 
 
 def test_kubectl_makes_the_same_of_the_kustomization() -> None:
     """install.yaml is put together without kubectl, and is what kubectl would have made."""
-    rendered = objects(run(program("kubectl"), "kustomize", str(REPOSITORY / "manifests/base")))
-
-    assert rendered == objects(INSTALL.read_text(encoding="utf-8"))
+    assert kustomization("manifests/base") == objects(INSTALL.read_text(encoding="utf-8"))
 
 
-def test_pods_are_selected_by_labels_they_have(render: Render) -> None:
-    """A selector that matches nothing is refused by the API server only."""
-    deployment = render()["Deployment", "agentherd", "agentherd"]
+def test_pods_are_selected_by_labels_they_have() -> None:
+    """A selector that matches nothing is refused by the API server only, or not at all."""
+    found = chart()
+    labels = deployment(found)["spec"]["template"]["metadata"]["labels"]
 
-    wanted = deployment["spec"]["selector"]["matchLabels"]
-    assert wanted.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
-
-
-def test_hosts_that_may_be_asked_reach_the_operator(render: Render) -> None:
-    """One option for each."""
-    deployment = render("metricHosts={*.monitoring.svc,judge}")[
-        "Deployment", "agentherd", "agentherd"
+    selectors = [
+        deployment(found)["spec"]["selector"],
+        found["PodDisruptionBudget", "agentherd", "agentherd"]["spec"]["selector"],
+        *(each["labelSelector"] for each in pod(found)["topologySpreadConstraints"]),
     ]
 
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert {"--metric-host=*.monitoring.svc", "--metric-host=judge"} <= set(container["args"])
+    assert all(each["matchLabels"].items() <= labels.items() for each in selectors)
 
 
-def test_named_namespaces_need_no_right_in_the_cluster(render: Render) -> None:
+def test_the_pods_of_a_test_are_selected_by_nothing_of_the_operator() -> None:
+    """One that ran long would count as a process in the PodDisruptionBudget."""
+    selector = deployment(chart())["spec"]["selector"]["matchLabels"]
+    hooks = [each for each in objects(chart_text()).values() if is_hook(each)]
+
+    for hook in hooks:
+        assert not selector.items() <= hook["metadata"].get("labels", {}).items()
+
+
+def test_one_process_has_no_budget() -> None:
+    """It would say nothing: maxUnavailable lets the only one go."""
+    kinds = {kind for kind, _, _ in chart("replicas=1")}
+
+    assert "PodDisruptionBudget" not in kinds
+
+
+def test_hosts_that_may_be_asked_reach_the_operator() -> None:
+    """One option for each."""
+    args = container(chart("metricHosts={*.monitoring.svc,judge}"))["args"]
+
+    assert {"--metric-host=*.monitoring.svc", "--metric-host=judge"} <= set(args)
+
+
+def test_a_digest_stands_above_the_tag() -> None:
+    """Who pins an image by its content gets that content."""
+    digest = f"sha256:{'0' * 64}"
+
+    image = container(chart("image.tag=1.2.3", f"image.digest={digest}"))["image"]
+
+    assert image == f"localhost/agentherd/operator@{digest}"
+
+
+def test_labels_for_all_are_on_all_but_the_definitions() -> None:
+    """Those of the definitions belong to every release, and so to none."""
+    found = chart("commonLabels.team=herders")
+
+    without = {each["kind"] for each in found.values() if "team" not in each["metadata"]["labels"]}
+    assert without == {"CustomResourceDefinition"}
+    assert deployment(found)["spec"]["template"]["metadata"]["labels"]["team"] == "herders"
+
+
+def test_named_namespaces_need_no_right_in_the_cluster() -> None:
     """A Role in each of them, and the operator is told to serve only these."""
     less = ("rbac.aggregate=false", "crds.enabled=false", "approval.policies=false")
-    chart = render("namespaces={red,blue}", *less)
+    found = chart("namespaces={red,blue}", *less)
 
-    assert not [kind for kind, place, _ in chart if not place]
+    assert not [kind for kind, place, _ in found if not place]
     # Gateways and their classes are nobody's namespace; that they cannot be read is told.
     whole = [
         rule
-        for rule in render()["ClusterRole", "", "agentherd"]["rules"]
+        for rule in chart()["ClusterRole", "", "agentherd"]["rules"]
         if "gatewayclasses" not in rule["resources"]
     ]
     for namespace in ("red", "blue"):
-        assert chart["Role", namespace, "agentherd"]["rules"] == whole
-        subject = chart["RoleBinding", namespace, "agentherd"]["subjects"][0]
+        assert found["Role", namespace, "agentherd"]["rules"] == whole
+        subject = found["RoleBinding", namespace, "agentherd"]["subjects"][0]
         assert subject["namespace"] == "agentherd"
-    container = chart["Deployment", "agentherd", "agentherd"]["spec"]["template"]["spec"][
-        "containers"
-    ][0]
-    assert {"--namespace=red", "--namespace=blue"} <= set(container["args"])
+    assert {"--namespace=red", "--namespace=blue"} <= set(container(found)["args"])
 
 
-def test_two_releases_do_not_share_a_name(render: Render) -> None:
+def test_two_releases_do_not_share_a_name() -> None:
     """Objects of the cluster carry the namespace of the release, and so do not collide."""
-    first = render(release="one", namespace="a")
-    second = render(release="one", namespace="b")
+    first = chart(release="one", namespace="a")
+    second = chart(release="one", namespace="b")
 
     shared = {key for key in first if not key[1]} & {key for key in second if not key[1]}
     assert shared == {("CustomResourceDefinition", "", name) for name in DEFINITIONS}
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
-def test_definitions_are_kept_by_default(render: Render, name: str) -> None:
+def test_definitions_are_kept_by_default(name: str) -> None:
     """An uninstall must not take every Agent with it."""
-    definition = render()["CustomResourceDefinition", "", name]
+    definition = chart()["CustomResourceDefinition", "", name]
 
     assert definition["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-def test_an_unknown_value_is_refused() -> None:
-    """A misspelt setting is told instead of being ignored."""
-    helm = program("helm")
-    answer = subprocess.run(
-        [helm, "template", "x", str(CHART), "--kube-version", "1.36.0", "--set", "replica=2"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_release_with_its_definitions_fits_into_a_secret() -> None:
+    """Helm keeps chart and manifests in one; half of the limit is left for what is to come."""
+    files = [path for path in CHART.rglob("*") if path.is_file() and "/ci/" not in str(path)]
+    release = {
+        "manifest": chart_text(),
+        "chart": {path.name: base64.b64encode(path.read_bytes()).decode("ascii") for path in files},
+    }
 
-    assert answer.returncode != 0
-    assert "replica" in answer.stderr
+    stored = base64.b64encode(gzip.compress(json.dumps(release).encode()))
+
+    assert len(stored) < SECRET_LIMIT / 2
+
+
+@pytest.mark.parametrize("values", VALUE_SETS, ids=lambda path: path.stem)
+def test_each_value_set_is_rendered(values: Path) -> None:
+    """Twenty ways to install, of which no object is there twice."""
+    found = chart(values=values)
+
+    assert container(found)["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_there_are_twenty_value_sets() -> None:
+    """And not an empty directory."""
+    assert len(VALUE_SETS) >= 20
+
+
+def test_every_value_is_set_by_some_value_set() -> None:
+    """A value that nobody has tried may do nothing."""
+    tried = {
+        path
+        for values in VALUE_SETS
+        for path in paths(yaml.safe_load(values.read_text(encoding="utf-8")), DEFAULTS)
+    }
+
+    assert set(paths(DEFAULTS, DEFAULTS)) - tried == set()
+
+
+def test_the_schema_knows_each_value_and_no_other() -> None:
+    """A value that is in one of both only could not be set, or would do nothing."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+    assert set(settings_in(schema, DEFAULTS)) == set(paths(DEFAULTS, DEFAULTS))
+
+
+def test_each_value_is_explained() -> None:
+    """A comment stands before it, or before the first of a group."""
+    text = (CHART / "values.yaml").read_text(encoding="utf-8")
+    groups = [group.strip("\n").split("\n") for group in text.split("\n\n")]
+
+    silent = [group[0] for group in groups if not any(line.lstrip()[0] == "#" for line in group)]
+    assert silent == []
+    assert not [line for line, after in pairwise(text.split("\n")) if "#" in line and not after]
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("replica=2", "replica"),
+        ("log.format=xml", "log"),
+        ("commonLabels.app\\.kubernetes\\.io/name=x", "app.kubernetes.io/name"),
+        ("image.digest=latest", "digest"),
+        ("tolerations[0].efect=NoSchedule", "efect"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused(setting: str, told: str) -> None:
+    """A misspelt setting is told instead of being ignored."""
+    with pytest.raises(Refused, match=told):
+        chart(setting)

@@ -1,0 +1,1 @@
+"""What is installed, as tests and `make lint-install` look at it."""
