@@ -1,15 +1,17 @@
 """Write what is generated for installing, or check that it is fresh.
 
 `python -m manifests` is run at the root of the repository. It writes manifests/install.yaml, which
-is all files of manifests/base in the order of its kustomization, and the CRDs of the chart, which
-are those of crds/ with a switch around them. It needs neither kubectl nor helm: the kustomization
-only lists files, which a test compares with what kubectl makes of it. `--check` writes nothing,
-names each file that differs and exits with 1.
+is all files of manifests/base in the order of its kustomization, the CRDs of the chart, which are
+those of crds/ with a switch around them, and the Role of manifests/overlays/namespaced, which is
+the ClusterRole of the base but for what belongs to no namespace. It needs neither kubectl nor helm:
+the kustomization of the base only lists files, which a test compares with what kubectl makes of it.
+`--check` writes nothing, names each file that differs and exits with 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,10 +21,19 @@ import yaml
 
 BASE: Final = Path("manifests/base")
 INSTALL: Final = Path("manifests/install.yaml")
+CLUSTER_ROLE: Final = BASE / "cluster-role.yaml"
+ROLE: Final = Path("manifests/overlays/namespaced/role.yaml")
+SERVED: Final = "agents"
+"""The namespace that the overlay serves."""
+FOR_CLUSTERS: Final = frozenset({"gatewayclasses", "gateways"})
+"""What is of no use in a Role: the one is nobody's namespace, the other somebody else's."""
 CRDS: Final = Path("crds")
 CHART_CRDS: Final = Path("helm/agentherd/templates/crds")
 
 HEADER: Final = "# Generated from {source} by `make generate`; do not edit.\n"
+_RULE: Final = re.compile(r"(?:  #.*\n)*  - .*\n(?:    .*\n)*")
+"""An item of a list, with the comment before it."""
+
 KEEP: Final = """\
   {{- if .Values.crds.keep }}
   annotations:
@@ -33,7 +44,8 @@ KEEP: Final = """\
 
 def generated(root: Path) -> dict[Path, str]:
     """Every generated file, relative to `root`, with what belongs in it."""
-    files = {INSTALL: install(root)}
+    cluster_role = (root / CLUSTER_ROLE).read_text(encoding="utf-8")
+    files = {INSTALL: install(root), ROLE: role(cluster_role)}
     for crd in sorted((root / CRDS).glob("*.yaml")):
         files[CHART_CRDS / crd.name] = chart_crd(crd.read_text(encoding="utf-8"))
     return files
@@ -43,6 +55,18 @@ def install(root: Path) -> str:
     """All of manifests/base in one file."""
     documents = (path.read_text(encoding="utf-8") for path in _resources(root / BASE))
     return HEADER.format(source=BASE) + "---\n".join(_without_header(text) for text in documents)
+
+
+def role(cluster_role: str) -> str:
+    """The Role for one namespace: the rules of the ClusterRole, each under its comment."""
+    head, found, rules = cluster_role.partition("rules:\n")
+    if not found:
+        raise SystemExit(f"{CLUSTER_ROLE} has no rules")
+    head = re.sub("^#.*\n", "", head, flags=re.MULTILINE)
+    head = head.replace("kind: ClusterRole\n", "kind: Role\n")
+    head = head.replace("metadata:\n", f"metadata:\n  namespace: {SERVED}\n")
+    kept = [rule for rule in _RULE.findall(rules) if not _resources_of(rule) & FOR_CLUSTERS]
+    return HEADER.format(source=CLUSTER_ROLE) + head + found + "".join(kept)
 
 
 def chart_crd(text: str) -> str:
@@ -80,6 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (root / path).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path} written\n")
     return 0
+
+
+def _resources_of(rule: str) -> set[str]:
+    return {resource for each in yaml.safe_load(rule) for resource in each["resources"]}
 
 
 def _resources(directory: Path) -> Iterator[Path]:

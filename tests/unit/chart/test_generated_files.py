@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from manifests.__main__ import chart_crd, generated, main
+from manifests.__main__ import chart_crd, generated, main, role
 
 REPOSITORY = Path(__file__).parents[3]
 FILES = generated(REPOSITORY)
@@ -43,6 +43,17 @@ def test_braces_of_a_description_are_no_template() -> None:
     assert '{{ "{{" }} .Values.x }}' in template
 
 
+def test_a_role_has_no_rule_about_what_is_nobodys_namespace() -> None:
+    """Each rule keeps its comment, and one that goes takes it along."""
+    rules = "  # Why.\n  - apiGroups: [x]\n    resources: [gateways]\n    verbs: [list]\n"
+    kept = rules.replace("gateways", "routes").replace("Why", "And why")
+
+    found = role("# Head.\nkind: ClusterRole\nmetadata:\n  name: x\nrules:\n" + rules + kept)
+
+    assert found.endswith(f"metadata:\n  namespace: agents\n  name: x\nrules:\n{kept}")
+    assert "kind: Role\n" in found
+
+
 def test_annotations_of_a_crd_are_not_overwritten() -> None:
     """Two blocks of annotations would silently become one."""
     annotated = CRD.replace("  name: x\n", "  name: x\n  annotations:\n    a: b\n")
@@ -56,6 +67,7 @@ def test_check_names_the_stale_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     for folder in ("crds", "manifests/base"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "crds/x.yaml").write_text(CRD.format("y"), encoding="utf-8")
+    (tmp_path / "manifests/base/cluster-role.yaml").write_text("rules:\n", encoding="utf-8")
     (tmp_path / "manifests/base/kustomization.yaml").write_text("resources: []", encoding="utf-8")
 
     assert main(["--root", str(tmp_path), "--check"]) == 1
