@@ -70,11 +70,13 @@ HELM = Tool(module="helm", programs=("helm",), minutes="1 min")
 KWOK = Tool(module="kwok", programs=("kwok",), minutes="1 min")
 KIND = Tool(module="kind", programs=("kind",), minutes="seconds")
 VEGETA = Tool(module="vegeta", programs=("vegeta",), minutes="half a minute")
+LINT = Tool(module="lint", programs=("kube-score", "kubeconform"), minutes="half a minute")
+KSTATUS = Tool(module="kstatus", programs=("kstatus",), minutes="half a minute", own_source=True)
 PAUSE = Tool(module="pause", programs=("pause",), minutes="seconds", own_source=True)
 
-LOCAL_TOOLS = (KUBERNETES, CONTAINERD, COREDNS, PAUSE, HELM)
+LOCAL_TOOLS = (KUBERNETES, CONTAINERD, COREDNS, PAUSE, HELM, KSTATUS)
 SCALE_TOOLS = (KUBERNETES, KWOK)
-KIND_TOOLS = (KIND, HELM)
+KIND_TOOLS = (KIND, HELM, KSTATUS)
 
 
 def build(tool: Tool, progress: Progress) -> None:
@@ -191,6 +193,11 @@ def _pin(module: Path, import_path: str) -> str:
 def gateway_api_crds(progress: Progress) -> Path:
     """The standard channel of the Gateway API."""
     return module_files("gateway-api", "sigs.k8s.io/gateway-api", "config/crd/standard", progress)
+
+
+def kubernetes_schemas(progress: Progress) -> Path:
+    """The OpenAPI description of the cluster's Kubernetes, as its source has it."""
+    return module_files("kubernetes", "k8s.io/kubernetes", "api/openapi-spec", progress)
 
 
 def kwok_stages(progress: Progress) -> Path:
