@@ -149,7 +149,8 @@ def test_labels_for_all_are_on_all_but_the_definitions() -> None:
 
 def test_named_namespaces_need_no_right_in_the_cluster() -> None:
     """A Role in each of them, and the operator is told to serve only these."""
-    less = ("rbac.aggregate=false", "crds.enabled=false", "approval.policies=false")
+    policies = ("approval.policies=false", "templates.policies=false")
+    less = ("rbac.aggregate=false", "crds.enabled=false", *policies)
     found = chart("namespaces={red,blue}", *less)
 
     assert not [kind for kind, place, _ in found if not place]
