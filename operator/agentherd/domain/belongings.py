@@ -25,7 +25,8 @@ from agentherd.domain.kinds import (
     revision_name,
 )
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
-from agentherd.domain.plan import Apply, Delete, Manifest, Merge, Stage
+from agentherd.domain.plan import Apply, Delete, Manifest, Merge, Ref, Stage
+from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, obsolete_revisions, revision_number
 from agentherd.domain.template import check
 from agentherd.domain.upgrades.change import Choice, is_running
@@ -53,13 +54,30 @@ def agent_children(
     accounts = [a for r in usable if (a := children.service_account(agent, r)) is not None]
     if accounts or alone:
         account = accounts[0] if accounts else None
-        yield from keep(seen, SERVICE_ACCOUNT, companion_name(name), account, seen.service_accounts)
+        yield from keep(
+            seen,
+            SERVICE_ACCOUNT,
+            companion_name(name),
+            account,
+            seen.service_accounts,
+            # Before all that runs as it: a refusal of a record keeps the rest from being made.
+            stage=Stage.RECORD,
+        )
+    if accounts and _account_is_anothers(seen):
+        return
     for revision in usable:
         yield from _revision_children(seen, revision, goal=goal, sizes=sizes)
     if alone and not any(r.in_place and r.mounts_config for r in usable):
         yield from keep(seen, CONFIG_MAP, companion_name(name), None, seen.config_maps)
     budget = children.disruption_budget(agent)
     yield from keep(seen, DISRUPTION_BUDGET, companion_name(name), budget, seen.disruption_budgets)
+
+
+def _account_is_anothers(seen: AgentObservation) -> bool:
+    """Whether pods would run as somebody whom their author may not be allowed to be."""
+    ref = Ref(SERVICE_ACCOUNT.name, companion_name(seen.agent.metadata.name))
+    failure = seen.failures.get(ref)
+    return failure is not None and failure.reason == Reason.NAME_TAKEN
 
 
 def baseline_children(

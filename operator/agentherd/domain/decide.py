@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from agentherd.api import AgentStatus, Phase, StrategyType, UpgradePhase
+from agentherd.api import AgentStatus, Phase, UpgradePhase
 from agentherd.domain.aside import hands_off, without_agent
 from agentherd.domain.belongings import (
     agent_children,
@@ -44,7 +44,6 @@ from agentherd.domain.pods import measured, replaced, sized
 from agentherd.domain.reasons import Reason
 from agentherd.domain.records import records
 from agentherd.domain.revision import Revision
-from agentherd.domain.routing.ports import served_port
 from agentherd.domain.routing.traffic import (
     Split,
     is_taken_back,
@@ -64,6 +63,7 @@ from agentherd.domain.upgrades.change import (
     revision_named,
     revision_or_lost,
 )
+from agentherd.domain.upgrades.handover import handover
 from agentherd.domain.upgrades.phases import ENDED
 from agentherd.domain.upgrades.rollout import (
     first_sizes,
@@ -126,21 +126,12 @@ def _planned(
         serving = revision_or_lost(seen, under_way.serving, choice.asked)
         stable = under_way.serving
     split = _split(seen, under_way, serving, choice.goal)
-    over_at = _over_at(seen, under_way, settle=settle, now=now) if under_way else None
-    if over_at is not None:
-        ready = next((v.ready for v in seen.sets() if v.revision == serving.hash), 0)
-        split = replace(
-            split,
-            canary=serving,
-            weight=100,
-            routed=True,
-            preview=True,
-            stable_ready=ready,
-            canary_ready=ready,
-        )
+    over = handover(seen, under_way, settle=settle, now=now) if under_way else None
+    split = over.split(seen, split) if over else split
     waiting_for = waits_for(seen.dependencies, ran=_ran(seen))
     wanted = 0 if waiting_for else seen.wanted
     sizes = _sizes(seen, choice, under_way, stable=stable, wanted=wanted, now=now)
+    sizes = over.sizes(seen, sizes) if over else sizes
     fresh = fresh_sizes(seen, under_way, sizes, stable=stable)
     contents = _contents(seen, sizes, choice, serving)
     shrunk = sized(seen, sizes, contents, fresh=fresh, settle=settle, now=now)
@@ -207,7 +198,7 @@ def _planned(
         [*(i for i in intents if _is_due(seen, i, under_way, now)), *told],
         wake_at=now
         if _leads_on(seen, status, under_way) or _goes_back(seen, under_way, intents, now)
-        else _wake_at(seen, facts, under_way, (shrunk.wake_at, over_at), now),
+        else _wake_at(seen, facts, under_way, (shrunk.wake_at, over.until if over else None), now),
         measure=measured(seen, contents, under_way),
         ask=_asked(seen, under_way, now),
     )
@@ -276,30 +267,6 @@ def _split(
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
     )
-
-
-def _over_at(
-    seen: AgentObservation, under_way: Run, *, settle: timedelta, now: datetime
-) -> datetime | None:
-    """Until when a version that has taken over keeps its own Service in the route; None if not.
-
-    The Service of the Agent leads to another port then, and whoever passes requests on may learn
-    of its endpoints later than of the route.
-    """
-    traffic, status = seen.agent.spec.traffic, under_way.status
-    if traffic is None or traffic.route_ref is not None or under_way.old is None:
-        return None
-    by_pod = under_way.course.type is StrategyType.ROLLING_UPDATE
-    if under_way.serving != status.to_revision or by_pod:
-        return None
-    if served_port(traffic, under_way.old) == served_port(traffic, under_way.new):
-        return None
-    if status.phase is UpgradePhase.PROMOTING:
-        return now + settle
-    if status.phase is not UpgradePhase.SUCCEEDED or status.finished_at is None:
-        return None
-    until = status.finished_at + settle
-    return until if now < until else None
 
 
 def _undone(under_way: Run) -> Revision | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from tests.twin import Rig, Twin, in_fake_time, raw_agent
 from tests.twin.rig import loop_clock
 
-from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, HTTP_ROUTE, ROUTE_KINDS, SERVICE
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    HTTP_ROUTE,
+    REVISION_LABEL,
+    ROUTE_KINDS,
+    SERVICE,
+)
 from agentherd.domain.plan import Delete
 
 OWN: Final[dict[str, Any]] = {"parentRefs": [{"name": "gate"}]}
@@ -164,32 +172,40 @@ def test_a_route_never_leads_to_a_number_that_the_service_does_not_have(port: st
 
 
 def test_who_takes_over_at_another_port_is_reached_by_its_own_service_at_first() -> None:
-    """The endpoints of the Agent's Service change with the promotion, so nobody is sent there."""
+    """Route and Service change one after the other, whichever of them a Gateway learns of first."""
     first, second = ports(8080, name="http"), ports(9090, name="http", image="agent:2")
+    policy = {"canary": {"steps": []}, "scaleDownDelaySeconds": 0}
 
-    async def life() -> tuple[Any, Any]:
+    async def life() -> list[tuple[Any, ...]]:
         rig = Rig(Twin(loop_clock))
         reached = OWN | {"port": "http"}
         rig.twin.put(AGENT, raw_agent(replicas=2, template=first, traffic=reached))
         await rig.until_quiet()
-        edited(template=second, upgradePolicy={"canary": {"steps": []}})(rig)
-        queue, at_first = rig.reconciler.queue, None
-        while at_first is None:
+        edited(template=second, upgradePolicy=policy)(rig)
+        found: list[tuple[Any, ...]] = []
+        for _ in range(60):
             rig.feed()
-            while len(queue) and at_first is None:
-                key, asked_at = await queue.get()
-                await rig.reconciler.reconcile(key, asked_at)
-                queue.done(key)
-                if rig.twin.live(SERVICE, "greeter")["spec"]["ports"][0]["port"] == 9090:
-                    at_first = sent(rig)
+            await rig.work()
             rig.controllers.settle()
-        await rig.until_quiet()
-        return at_first, sent(rig)
+            service = rig.twin.live(SERVICE, "greeter")["spec"]
+            numbers = [port["port"] for port in service["ports"]]
+            selected = service["selector"].get(REVISION_LABEL)
+            whose = "old" if selected == status_of(rig).get("fromRevision", "") else "new"
+            now = (sent(rig), numbers, whose, len(rig.twin.all(SERVICE)))
+            if not found or found[-1] != now:
+                found.append(now)
+            await asyncio.sleep(0.5)
+            for key in rig.pods.telling():
+                rig.reconciler.queue.add(key)
+        return found
 
-    at_first, afterwards = in_fake_time(life)
+    *_, alone, ready, back, last = in_fake_time(life)
 
-    assert at_first == [(True, 9090, 0), (False, 9090, 100)]
-    assert afterwards == [(True, 9090, None)]
+    own = [(True, 9090, 0), (False, 9090, 100)]
+    assert alone == (own, [8080, 9090], "old", 2)
+    assert ready == (own, [9090], "new", 2)
+    assert back == ([(True, 9090, None)], [9090], "new", 2)
+    assert last == ([(True, 9090, None)], [9090], "new", 1)
 
 
 CHANGES = st.fixed_dictionaries(

@@ -61,7 +61,8 @@ class Split:
     `weight` percent go to `canary`, if there is one; when it is `routed` it takes part in the
     route, from weight 0 on, and gets copies of `mirror` percent. With a `preview` it has a Service
     of its own. `selected` is the revision to which the Agent's Service sends; None for all, and
-    `ahead` the one that may take its place. The counts are of ready pods.
+    `ahead` the one that may take its place. With `before` that Service is as it was for this
+    version, which the stable one has followed. The counts are of ready pods.
     """
 
     stable: Revision
@@ -69,6 +70,7 @@ class Split:
     weight: int = 0
     selected: str | None = None
     ahead: Revision | None = None
+    before: Revision | None = None
     preview: bool = False
     stable_ready: int = 0
     canary_ready: int = 0
@@ -98,12 +100,15 @@ def _service(seen: AgentObservation, split: Split) -> Manifest | None:
     the Service has that beforehand. Without a route the numbers are those of what serves.
     """
     traffic = seen.agent.spec.traffic
+    serving, selected, ahead = split.stable, split.selected, split.ahead
+    if split.before is not None:
+        serving, selected, ahead = split.before, split.before.hash, split.stable
     aliases = {}
-    if traffic is not None and traffic.route_ref is None and split.ahead is not None:
-        now, then = served_port(traffic, split.stable), served_port(traffic, split.ahead)
+    if traffic is not None and traffic.route_ref is None and ahead is not None:
+        now, then = served_port(traffic, serving), served_port(traffic, ahead)
         if now is not None and then is not None:
             aliases = {then: now}
-    return children.service(seen.agent, split.stable, selected=split.selected, aliases=aliases)
+    return children.service(seen.agent, serving, selected=selected, aliases=aliases)
 
 
 def route_intents(seen: AgentObservation, split: Split) -> Intents:
