@@ -80,7 +80,7 @@ def _plan(seen: ModelObservation, now: datetime) -> Plan:
     upgrade = governing.upgrade if governing is not None else None
     status = model_status(seen, after, _upgrades_after(seen, plan), now)
     intents = [told for intent in plan.intents if (told := _told(seen, intent)) is not None]
-    if not (seen.workload.unmanaged or seen.workload.unreadable):
+    if not seen.workload.unmanaged:
         ours = (*_adopted(seen, status), *_promoted(seen, upgrade))
         intents += [merge for merge in ours if _is_due(seen, merge, now)]
     if write := write_model_status(seen, status):
