@@ -92,6 +92,7 @@ lint: .venv/.stamp ## Style, types, layers
 
 generate: .venv/.stamp ## Write the generated files anew: CRDs, reference, manifests, chart
 	@$(PYTHON) -m agentherd.api
+	@$(PYTHON) -m agentherd.engine
 	@$(PYTHON) -m manifests
 
 reviewable: generate ## What a commit should have been through

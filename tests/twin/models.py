@@ -16,6 +16,7 @@ from agentherd.domain.models.observation import ModelObservation
 from agentherd.domain.plan import Plan
 from agentherd.domain.warmth import WarmUpAnswer, WarmUpRequest
 from agentherd.engine.applier import Applier
+from agentherd.engine.audit import Audit
 from agentherd.engine.mounts import MountFailures
 from agentherd.engine.observe_models import SeenModel, model_observer
 from agentherd.engine.reconciler import Reconciler
@@ -89,12 +90,16 @@ class ModelRig(Rig):
             answers=self.sources,
             warm_ups=self.warm_ups,
         )
-        recorder = Recorder(twin, identity="rig", clock=loop_clock)
         self.models: Reconciler[SeenModel] = Reconciler(
             MODEL_DEPLOYMENT,
             observe=self.observe_model,
             decide=decide_model,
-            applier=Applier(cluster=twin, store=self.store, recorder=recorder),
+            applier=Applier(
+                cluster=twin,
+                store=self.store,
+                recorder=Recorder(twin, identity="rig", clock=loop_clock),
+                witness=Audit(shared_metrics(), clock=loop_clock),
+            ),
             measurements=self.pods,
             metrics=shared_metrics(),
             clock=loop_clock,

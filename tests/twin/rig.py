@@ -38,6 +38,7 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Plan
 from agentherd.domain.readings import Checks, Reading, Target
 from agentherd.engine.applier import Applier
+from agentherd.engine.audit import Audit
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
 from agentherd.engine.observe import Seen, agent_observer
@@ -160,16 +161,22 @@ class Rig:
             answers=self.sources,
             approvals_checked=lambda _: twin.forgery is not None,
         )
-        recorder = Recorder(twin, identity="rig", clock=loop_clock)
+        counted = metrics or shared_metrics()
         self.reconciler: Reconciler[Seen] = Reconciler(
             AGENT,
             observe=self.observe,
             decide=decide,
-            applier=Applier(cluster=twin, store=self.store, recorder=recorder),
+            applier=Applier(
+                cluster=twin,
+                store=self.store,
+                recorder=Recorder(twin, identity="rig", clock=loop_clock),
+                witness=Audit(counted, clock=loop_clock),
+            ),
             measurements=self.pods,
-            metrics=metrics or shared_metrics(),
+            metrics=counted,
             clock=loop_clock,
             sources=self.sources,
+            correlation=self.store.under_way,
         )
         self._seen: int | None = None
 

@@ -23,6 +23,7 @@ from agentherd.domain.kinds import (
     DISRUPTION_BUDGET,
     GROUP,
     REPLICA_SET,
+    REQUESTED_BY_ANNOTATION,
     REVISION_LABEL,
     SERVICE,
     SERVICE_ACCOUNT,
@@ -111,8 +112,8 @@ def route(agent: Agent, kind: Kind, spec: Manifest) -> Manifest:
     return owned(agent, kind, agent.metadata.name) | {"spec": spec}
 
 
-def upgrade(agent: Agent, name: str, revision: Revision) -> Manifest:
-    """The upgrade that leads the Agent to what its spec asks for.
+def upgrade(agent: Agent, name: str, revision: Revision, *, requested_by: str = "") -> Manifest:
+    """The upgrade that leads the Agent to what its spec asks for, as `requested_by` wrote it.
 
     What else the policy says has no place in a strategy, and is looked up when the upgrade begins.
     """
@@ -125,7 +126,10 @@ def upgrade(agent: Agent, name: str, revision: Revision) -> Manifest:
         spec["strategy"] = agent.spec.upgrade_policy.model_dump(
             by_alias=True, exclude_unset=True, include=set(Strategy.model_fields)
         )
-    return owned(agent, AGENT_UPGRADE, name) | {"spec": spec}
+    body = owned(agent, AGENT_UPGRADE, name)
+    if requested_by:
+        body["metadata"]["annotations"] = {REQUESTED_BY_ANNOTATION: requested_by}
+    return body | {"spec": spec}
 
 
 def service_account(agent: Agent, revision: Revision) -> Manifest | None:

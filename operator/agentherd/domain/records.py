@@ -27,9 +27,8 @@ def records(seen: AgentObservation, choice: Choice, under_way: Run | None) -> It
     """Upgrades that are made or forgotten, and a spec into which a success is written."""
     agent = seen.agent
     if choice.make and choice.name is not None:
-        yield Create(
-            kind=AGENT_UPGRADE, manifest=children.upgrade(agent, choice.name, choice.asked)
-        )
+        made = children.upgrade(agent, choice.name, choice.asked, requested_by=seen.writer)
+        yield Create(kind=AGENT_UPGRADE, manifest=made)
     stable = agent.status.stable_revision
     takes_over = under_way is not None and under_way.serving == under_way.new.hash != stable
     if takes_over and choice.asked.hash != choice.goal.hash:

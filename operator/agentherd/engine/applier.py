@@ -48,7 +48,7 @@ from agentherd.domain.views import (
     STATUS_MANAGER,
 )
 from agentherd.engine.recorder import Recorder
-from agentherd.engine.store import SUBJECT_KINDS
+from agentherd.engine.store import SUBJECT_KINDS, Record
 
 _RIVALS: Final[Mapping[Kind, tuple[str, ...]]] = {
     DISRUPTION_BUDGET: ("maxUnavailable", "minAvailable"),
@@ -69,6 +69,10 @@ class Refusal:
 class Answers(Protocol):
     """Where the answers to writes are put, such as a store."""
 
+    def record(self, kind: Kind, key: Key) -> Record | None:
+        """A subject as it is known now."""
+        ...
+
     def put_subject(self, kind: Kind, raw: Mapping[str, Any], *, own: bool = False) -> object:
         """A subject is this now; `own` when nobody else can have changed it."""
         ...
@@ -82,6 +86,14 @@ class Answers(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Whom every status is told of that was written."""
+
+    def wrote(self, kind: Kind, key: Key, before: Record, after: Record) -> None:
+        """A status was written: `before` was known of the object, and `after` is now."""
+        ...
+
+
 class Applier:
     """Turns intents into requests and puts the answers into the store."""
 
@@ -91,11 +103,13 @@ class Applier:
         cluster: Cluster,
         store: Answers,
         recorder: Recorder,
+        witness: Witness | None = None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._recorder = recorder
+        self._witness = witness
         self._may_write = may_write
 
     async def carry_out(self, key: Key, owner: Owner | None, plan: Plan) -> list[Refusal]:
@@ -127,10 +141,7 @@ class Applier:
             case Apply():
                 await self._apply(key, owner, intent)
             case WriteStatus():
-                manifest = _sparse(namespace, intent.target, {"status": intent.status})
-                kind = intent.target.kind
-                answer = await self._cluster.apply_status(kind, manifest, manager=STATUS_MANAGER)
-                self._store.put_subject(kind, answer, own=True)
+                await self._write_status(namespace, intent)
             case Scale():
                 target = Identity(kind=intent.kind, name=intent.name, uid=intent.uid)
                 manifest = _sparse(namespace, target, {"spec": {"replicas": intent.replicas}})
@@ -147,6 +158,16 @@ class Applier:
                 await self._cluster.delete(intent.kind, place, uid=intent.uid)
             case Emit():
                 await self._recorder.record(namespace, intent)
+
+    async def _write_status(self, namespace: str, intent: WriteStatus) -> None:
+        kind, key = intent.target.kind, Key(namespace, intent.target.name)
+        manifest = _sparse(namespace, intent.target, {"status": intent.status})
+        before = self._store.record(kind, key)
+        answer = await self._cluster.apply_status(kind, manifest, manager=STATUS_MANAGER)
+        self._store.put_subject(kind, answer, own=True)
+        after = self._store.record(kind, key)
+        if self._witness is not None and before is not None and after is not None:
+            self._witness.wrote(kind, key, before, after)
 
     async def _create(self, intent: Create) -> None:
         try:

@@ -99,6 +99,11 @@ class Fleets:
         for store in self._of(kind):
             yield from store.subjects(kind).items()
 
+    def record(self, kind: Kind, key: Key) -> Record | None:
+        """A subject as it was last seen, or None."""
+        found = (store.record(kind, key) for store in self._of(kind))
+        return next(filter(None, found), None)
+
     def known(self, kind: Kind) -> Set[Key]:
         """The keys of all objects of a kind that people write."""
         return {key for key, _ in self.subjects(kind)}

@@ -22,11 +22,15 @@ from agentherd.domain.plan import Failure, Owner, Plan, Ref, Write, WriteStatus
 from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
 from agentherd.domain.warmth import WarmUpRequest
+from agentherd.engine.about import ABOUT, About
 from agentherd.engine.applier import Applier, Refusal
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
+
+RESULTS: Final = ("done", "failed", "bug")
+"""How a turn may end, in the words of the metrics."""
 
 FIRST_RETRY: Final = 0.2
 LAST_RETRY: Final = 10.0
@@ -115,8 +119,10 @@ class Reconciler(Generic[O]):
         sources: Sources | None = None,
         warm_ups: WarmUps | None = None,
         queue: WorkQueue[Key] | None = None,
+        correlation: Callable[[Key], str] = lambda _key: "",
     ) -> None:
         self.queue: WorkQueue[Key] = WorkQueue() if queue is None else queue
+        self._correlation = correlation
         self._kind = kind
         self._observe = observe
         self._decide = decide
@@ -124,7 +130,11 @@ class Reconciler(Generic[O]):
         self._measurements = measurements
         self._sources = sources or _Nobody()
         self._warm_ups = warm_ups or _Nobody()
-        self._metrics = metrics
+        self._reconciles = {
+            result: metrics.reconciles.labels(kind=kind.name, result=result) for result in RESULTS
+        }
+        self._reconcile_seconds = metrics.reconcile_seconds.labels(kind=kind.name)
+        self._transition_seconds = metrics.transition_seconds.labels(kind=kind.name)
         self._clock = clock
         self._failures: dict[Key, dict[Ref, Failure]] = {}
         self._retries: dict[Key, int] = {}
@@ -157,13 +167,12 @@ class Reconciler(Generic[O]):
                 self._retry(key, None)
             finally:
                 self.queue.done(key)
-                self._metrics.reconciles.labels(kind=self._kind.name, result=result).inc()
-                self._metrics.reconcile_seconds.labels(kind=self._kind.name).observe(
-                    loop.time() - started
-                )
+                self._reconciles[result].inc()
+                self._reconcile_seconds.observe(loop.time() - started)
 
     async def reconcile(self, key: Key, asked_at: float) -> None:
         """One turn for one object; `asked_at` is the loop time of the event behind it."""
+        ABOUT.set(About(self._kind.name, key, self._correlation))
         now = self._clock()
         seen = self._observe(key, self._failures.get(key, {}))
         if seen is None:
@@ -201,10 +210,7 @@ class Reconciler(Generic[O]):
                 continue
             if intent.status.get("phase") == seen.phase:
                 continue
-            kind = self._kind.name
-            elapsed = asyncio.get_running_loop().time() - asked_at
-            self._metrics.transition_seconds.labels(kind=kind).observe(elapsed)
-            self._metrics.transitions.labels(kind=kind, phase=str(intent.status["phase"])).inc()
+            self._transition_seconds.observe(asyncio.get_running_loop().time() - asked_at)
 
     # Failures
 

@@ -184,6 +184,19 @@ class Store:
         record = self._subjects[self.kind].get(key)
         return cast("Workload", record.subject) if record else None
 
+    def record(self, kind: Kind, key: Key) -> Record | None:
+        """A subject as it was last seen, or None."""
+        return self._subjects.get(kind, {}).get(key)
+
+    def under_way(self, workload: Key) -> str:
+        """The uid of the upgrade of a workload that has begun and not ended, or ""."""
+        found = self.workload(workload)
+        name = found.status.upgrade if found is not None else None
+        upgrade = self.upgrade(Key(workload.namespace, name)) if name is not None else None
+        if upgrade is None or upgrade.status.finished_at is not None:
+            return ""
+        return upgrade.metadata.uid
+
     def upgrades(self, workload: Key) -> Mapping[str, Record]:
         """The AgentUpgrades of a workload, by name."""
         records = self._subjects[AGENT_UPGRADE]

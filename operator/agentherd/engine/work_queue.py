@@ -29,6 +29,11 @@ class WorkQueue(Generic[K]):
         return len(self._waiting)
 
     @property
+    def oldest(self) -> float | None:
+        """The loop time at which the key that is next was first asked for; None without any."""
+        return self._dirty[self._waiting[0]] if self._waiting else None
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is waiting and nothing is being worked on; timers do not count."""
         return not self._dirty and not self._active

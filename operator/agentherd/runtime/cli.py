@@ -6,6 +6,7 @@ Every option can be given as an environment variable, `AGENTHERD_` and its name.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sys
 from typing import Any
@@ -22,6 +23,8 @@ from agentherd.domain.kinds import Key
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.runtime import logs
 from agentherd.runtime.settings import Settings, own_namespace
+
+log = logging.getLogger(__name__)
 
 _DELAY = click.IntRange(0, 86400)
 
@@ -153,9 +156,12 @@ def run(
     try:
         asyncio.run(process.run(settings))
     except Unauthorized as error:
-        sys.exit(f"cannot log in: {error}")
+        log.critical("cannot log in: %s", error)
+        sys.exit(1)
     except OSError as error:
-        sys.exit(f"cannot serve on {http_host}:{http_port}: {error.strerror}; use --http-port")
+        why = error.strerror
+        log.critical("cannot serve on %s:%d: %s; use --http-port", http_host, http_port, why)
+        sys.exit(1)
 
 
 @main.command()

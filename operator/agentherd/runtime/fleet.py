@@ -66,6 +66,7 @@ class Fleet:
             sources=self.inquiries,
             warm_ups=self.warm_ups,
             queue=self.queue,
+            correlation=self.store.under_way,
         )
 
     def start(self, group: asyncio.TaskGroup) -> None:

@@ -20,6 +20,7 @@ from agentherd.domain.kinds import AGENT, MODEL_DEPLOYMENT, POD, Kind
 from agentherd.domain.models.decide import decide_model
 from agentherd.domain.plan import Plan
 from agentherd.engine.applier import Applier
+from agentherd.engine.audit import Audit
 from agentherd.engine.fleets import Fleets
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MountFailures
@@ -68,6 +69,7 @@ class Herd:
             cluster=cluster,
             store=self.fleets,
             recorder=Recorder(cluster, identity=settings.identity, clock=clock),
+            witness=Audit(metrics, clock=clock),
             may_write=may_write,
         )
         observe_agents: Observer[Seen] = agent_observer
@@ -84,6 +86,13 @@ class Herd:
     def waiting(self) -> int:
         """How many workloads are to be decided on."""
         return sum(len(fleet.queue) for fleet in self._working)
+
+    @property
+    def oldest_wait(self) -> float:
+        """Seconds for which the first of them has waited; 0 when nobody waits."""
+        asked = [fleet.queue.oldest for fleet in self._working]
+        now = asyncio.get_running_loop().time()
+        return max((now - at for at in asked if at is not None), default=0.0)
 
     def look(self, group: asyncio.TaskGroup) -> None:
         """Watch, measure and ask for as long as the group lasts."""

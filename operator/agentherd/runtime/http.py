@@ -16,11 +16,10 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from agentherd.domain.kinds import AGENT, CHILD_KINDS, JOB, ROUTE_KINDS
+from agentherd.engine import census
 from agentherd.engine.fleets import Fleets
 from agentherd.engine.leadership import DURATION, Elector
 from agentherd.engine.metrics import Metrics
-from agentherd.engine.store import SUBJECT_KINDS
 
 STUCK_AFTER: Final = 60.0
 """Seconds without a turn of the leadership loop after which the process counts as stuck."""
@@ -89,14 +88,7 @@ async def serve(
 
 def _measure(health: Health, metrics: Metrics) -> None:
     metrics.leader.set(0 if health.synced is None else 1)
-    metrics.agents.clear()
-    if health.fleets is None:
-        return
-    for kind in (*SUBJECT_KINDS, *CHILD_KINDS, JOB, *ROUTE_KINDS):
-        metrics.objects.labels(kind=kind.name).set(health.fleets.count(kind))
-    for _, record in health.fleets.subjects(AGENT):
-        phase = record.subject.status.phase
-        metrics.agents.labels(phase=phase.value if phase else "Unknown").inc()
+    census.take(health.fleets, metrics)
 
 
 def _answer(problem: str | None) -> web.Response:

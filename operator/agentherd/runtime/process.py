@@ -82,7 +82,7 @@ async def _lead(
         clock=clock,
     )
     fleets = herd.fleets
-    metrics.queue_depth.set_function(lambda: herd.waiting)
+    _follow_queue(metrics, herd)
     sweeper = frame.Sweeper(
         cluster=cluster, fleets=fleets, namespaces=settings.namespaces, kinds=kinds
     )
@@ -105,7 +105,14 @@ async def _lead(
             await _first(work(), elector.hold(), stop.wait(), appears)
         finally:
             health.fleets, health.synced = None, None
+            _follow_queue(metrics, None)
             await elector.release()
+
+
+def _follow_queue(metrics: Metrics, herd: Herd | None) -> None:
+    """Let the metrics tell of the queues of this term; nobody waits for one who does not lead."""
+    metrics.queue_depth.set_function(lambda: herd.waiting if herd else 0)
+    metrics.queue_wait.set_function(lambda: herd.oldest_wait if herd else 0)
 
 
 @asynccontextmanager

@@ -204,9 +204,13 @@ def test_a_setting_out_of_bounds_keeps_it_from_starting(
     ids=["credentials", "port"],
 )
 def test_what_keeps_it_from_starting_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, started: list[Settings], error: Exception, said: str
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    started: list[Settings],
+    error: Exception,
+    said: str,
 ) -> None:
-    """Not a traceback."""
+    """Of the log, and not a traceback."""
 
     async def run(_: Settings) -> None:
         raise error
@@ -216,7 +220,7 @@ def test_what_keeps_it_from_starting_is_one_line(
     answer = call("run")
 
     assert answer.exit_code == 1
-    assert said in answer.output
+    assert caplog.messages == [said]
 
 
 def test_a_pod_knows_its_namespace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
