@@ -63,8 +63,8 @@ def agent_children(
             # Before all that runs as it: a refusal of a record keeps the rest from being made.
             stage=Stage.RECORD,
         )
-    if accounts and _account_is_anothers(seen):
-        return
+    if _account_is_anothers(seen):
+        usable = [r for r in usable if children.service_account(agent, r) is None]
     for revision in usable:
         yield from _revision_children(seen, revision, goal=goal, sizes=sizes)
     if alone and not any(r.in_place and r.mounts_config for r in usable):
