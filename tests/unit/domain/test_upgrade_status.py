@@ -75,11 +75,11 @@ def again(status: AgentUpgradeStatus, **fields: Any) -> SeenUpgrade:
         ("RollingBack", "Crash", ["True", "False", "False", "Reconciling"]),
         ("RolledBack", "RolledBack", ["False", "False", "False", "Stalled"]),
         ("Succeeded", "UpgradeSucceeded", ["False", "True", "True", None]),
-        ("Superseded", "Superseded", ["False", "False", "False", None]),
+        ("Superseded", "Superseded", ["False", "False", "False", "Stalled"]),
     ],
 )
 def test_the_conditions_of_a_phase(phase: str, reason: str, said: list[str | None]) -> None:
-    """Tools wait for Succeeded or Ready; what needs a person is Stalled."""
+    """Tools wait for Succeeded or Ready; what never will be either is Stalled."""
     found = told(moved(UpgradePhase(phase), Reason(reason)))
 
     names = ("Progressing", "Succeeded", "Ready")

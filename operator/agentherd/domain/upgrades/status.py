@@ -225,7 +225,7 @@ def _conditions(status: AgentUpgradeStatus, move: Move) -> Iterator[Said]:
     outcome = ENDED[phase] if verdict == "True" else reason
     yield ("Succeeded", verdict, outcome, message)
     yield ("Ready", _status(verdict == "True"), outcome, message)
-    if phase is UpgradePhase.ROLLED_BACK or outcome in _STUCK:
+    if (verdict == "False" and phase in ENDED) or outcome in _STUCK:
         yield ("Stalled", "True", reason, message)
     elif verdict == "Unknown" or phase is UpgradePhase.ROLLING_BACK:
         yield ("Reconciling", "True", reason, message)
