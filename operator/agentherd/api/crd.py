@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from agentherd.api.markers import UNSEEN
 from agentherd.api.meta import API_GROUP, API_VERSION
 from agentherd.api.resources import Resource
 from agentherd.api.schema import structural_schema
@@ -31,7 +32,8 @@ def object_schema(resource: Resource) -> dict[str, Any]:
         # The API server has its own schema of metadata and accepts none beside it.
         "metadata": {"type": "object"},
         "spec": properties["spec"],
-        "status": properties["status"],
+        # For whoever waits, an object without a status is one that is as it should be (kstatus).
+        "status": {**properties["status"], "default": {"observedGeneration": UNSEEN}},
     }
     schema["required"] = ["spec"]
     return schema

@@ -16,6 +16,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -126,6 +127,15 @@ Int32 = Annotated[int, Keywords({"format": "int32"})]
 Int64 = Annotated[int, Keywords({"format": "int64"})]
 
 Count = Annotated[Int32, Field(ge=0)]
+
+UNSEEN: Final = -1
+"""What the API server says is the observed generation of an object that nobody has looked at."""
+
+# Within the operator there is no number that means that there is none.
+ObservedGeneration = Annotated[
+    Annotated[Int64, Field(ge=UNSEEN)] | None,
+    BeforeValidator(lambda value: None if value == UNSEEN else value),
+]
 
 # Kubernetes keeps whole seconds; a time that had more would differ from itself when read back.
 Time = Annotated[AwareDatetime, AfterValidator(_whole_seconds_utc)]

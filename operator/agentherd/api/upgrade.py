@@ -24,9 +24,9 @@ from agentherd.api.markers import (
     Count,
     DescribedBy,
     Int32,
-    Int64,
     Keywords,
     ObjectName,
+    ObservedGeneration,
     Revision,
     Rule,
     Time,
@@ -324,9 +324,9 @@ class ApprovalRecord(WireModel):
 class AgentUpgradeStatus(WireModel):
     """How the upgrade goes."""
 
-    observed_generation: Annotated[Int64, Field(ge=0)] | None = None
-    """The `metadata.generation` this status was decided for. Smaller than the current one means
-    that the latest change of the spec has not been taken in yet."""
+    observed_generation: ObservedGeneration = None
+    """Generation this status was decided for; -1: none. Smaller than that of the object until the
+    latest change is taken in."""
 
     phase: UpgradePhase | None = None
     """How far the upgrade is, in one word. `Pending`: it has not begun; the condition `Validated`

@@ -15,8 +15,8 @@ from agentherd.api.markers import (
     Clip,
     Count,
     Int32,
-    Int64,
     ObjectName,
+    ObservedGeneration,
     Port,
     Revision,
     Time,
@@ -90,9 +90,9 @@ class LastError(WireModel):
 class WorkloadStatus(WireModel):
     """How far the pods are, and which revision of them serves."""
 
-    observed_generation: Annotated[Int64, Field(ge=0)] | None = None
-    """The `metadata.generation` this status was decided for. Smaller than the current one means
-    that the latest change of the spec has not been taken in yet."""
+    observed_generation: ObservedGeneration = None
+    """Generation this status was decided for; -1: none. Smaller than that of the object until the
+    latest change is taken in."""
 
     phase_since: Time | None = None
     """Time at which the current phase began."""

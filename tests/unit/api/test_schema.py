@@ -161,6 +161,7 @@ def test_only_these_defaults_are_stored(schema: dict[str, Any]) -> None:
         ".spec.metrics.latency": "http_request_duration_seconds",
         ".spec.upgradePolicy.type": "Canary",
         ".spec.upgradePolicy.automation": "Auto",
+        ".status": {"observedGeneration": -1},
     } | analysis_defaults(".spec.upgradePolicy.analysis")
 
 
@@ -172,6 +173,7 @@ def test_an_upgrade_stores_only_these_defaults(upgrade_schema: dict[str, Any]) -
     assert defaults == {
         ".spec.priority": 5,
         ".spec.attempt": 1,
+        ".status": {"observedGeneration": -1},
         ".spec.strategy.type": "Canary",
         ".spec.targetRef.kind": "Agent",
         ".status.strategy.automation": "Auto",

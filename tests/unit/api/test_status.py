@@ -154,3 +154,9 @@ def test_python_types_are_there_for_those_who_ask() -> None:
 
     assert status["phase"] is Phase.IDLE
     assert status["phase_since"] == NOON
+
+
+def test_what_nobody_has_looked_at_has_no_observed_generation() -> None:
+    """The API server says -1, for those who wait; here it is not a number."""
+    assert AgentStatus.model_validate({"observedGeneration": -1}).observed_generation is None
+    assert AgentStatus.model_validate({"observedGeneration": 0}).observed_generation == 0
