@@ -33,7 +33,7 @@ func run(in io.Reader, out io.Writer) error {
 	objects, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		object := unstructured.Unstructured{}
-		if err := objects.Decode(&object.Object); errors.Is(err, io.EOF) {
+		if err := objects.Decode(&object); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
