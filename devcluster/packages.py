@@ -84,5 +84,14 @@ def _unpack(package: str, target: Path, progress: Progress) -> None:
 
 def prometheus(progress: Progress) -> Path:
     """A Prometheus server, for tests that ask one."""
-    installed = shutil.which("prometheus")
-    return Path(installed or unpacked("prometheus", progress) / "usr" / "bin" / "prometheus")
+    return _of_prometheus("prometheus", progress)
+
+
+def promtool(progress: Progress) -> Path:
+    """What checks metrics and alert rules, and tries the rules."""
+    return _of_prometheus("promtool", progress)
+
+
+def _of_prometheus(program: str, progress: Progress) -> Path:
+    installed = shutil.which(program)
+    return Path(installed or unpacked("prometheus", progress) / "usr" / "bin" / program)

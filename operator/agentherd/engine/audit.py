@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
+from itertools import product, takewhile
 from typing import Final, TypeVar
 
 from agentherd.api import (
@@ -23,6 +23,7 @@ from agentherd.api import (
     ModelDeploymentStatus,
     PhaseChange,
     RollbackRecord,
+    TargetKind,
     UpgradePhase,
     Verdict,
 )
@@ -30,6 +31,7 @@ from agentherd.domain.kinds import AGENT_UPGRADE, REQUESTED_BY_ANNOTATION, Key, 
 from agentherd.domain.reasons import Reason
 from agentherd.domain.upgrades.moves import OPERATOR
 from agentherd.domain.upgrades.phases import ENDED
+from agentherd.domain.upgrades.way_back import TRIGGERS
 from agentherd.engine.about import ABOUT, About
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.store import Record
@@ -40,7 +42,21 @@ AUDIT: Final = "agentherd.audit"
 OTHER: Final = "Other"
 """The trigger, as a label, of rollbacks whose word is none of ours."""
 
-_REASONS: Final = frozenset(reason.value for reason in Reason)
+CAUSES: Final = frozenset(
+    reason.value
+    for reason in (
+        *TRIGGERS.values(),
+        Reason.ERROR_RATE,
+        Reason.FEEDBACK,
+        Reason.METRIC_FAILED,
+        Reason.PERFORMANCE_IMPACT,
+        Reason.PROGRESS_DEADLINE,
+        Reason.REFUSED,
+        Reason.REQUESTED,
+        Reason.TEST_FAILED,
+    )
+)
+"""What a rollback is counted by."""
 
 T = TypeVar("T")
 
@@ -67,6 +83,11 @@ class Audit:
     def __init__(self, metrics: Metrics, *, clock: Callable[[], datetime]) -> None:
         self._metrics = metrics
         self._clock = clock
+        # A counter that begins with 1 has not risen in the eyes of Prometheus.
+        for cause in (*CAUSES, OTHER):
+            metrics.rollbacks.labels(trigger=cause)
+        for kind, phase in product(TargetKind, ENDED):
+            metrics.upgrades_finished.labels(kind=kind.value, outcome=phase.value)
 
     def wrote(self, kind: Kind, key: Key, before: Record, after: Record) -> None:
         """A status was written: `before` was known of the object, and `after` is now."""
@@ -111,7 +132,7 @@ def _count(metrics: Metrics, upgrade: AgentUpgrade, was: AgentUpgradeStatus) -> 
 
 
 def _count_rollback(metrics: Metrics, was: RollbackRecord | None, now: RollbackRecord) -> None:
-    trigger = now.trigger if now.trigger in _REASONS else OTHER
+    trigger = now.trigger if now.trigger in CAUSES else OTHER
     if was is None or was.at != now.at:
         metrics.rollbacks.labels(trigger=trigger).inc()
         was = None

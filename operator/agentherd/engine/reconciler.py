@@ -30,7 +30,7 @@ from agentherd.engine.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 RESULTS: Final = ("done", "failed", "bug")
-"""How a turn may end, in the words of the metrics."""
+"""How a turn may end, in the words of the metrics: all of them count from 0."""
 
 FIRST_RETRY: Final = 0.2
 LAST_RETRY: Final = 10.0
