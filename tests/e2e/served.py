@@ -6,6 +6,7 @@ once the address answers: what is measured is the change, never the start.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -236,15 +237,17 @@ def wait_until_sent(world: World, running: Load, requests: int, *, within: float
 
 
 def wait_until_only(world: World, running: Load, version: str) -> float:
-    """Wait until all of the latest requests went to one version; returns when the first did."""
-    latest: list[Answer] = []
+    """Wait until all of the latest requests went to one version; returns when that was seen.
+
+    It is the time of the look, not that of the first of these requests: one that was sent after it
+    may have been passed on before it.
+    """
 
     def holds() -> bool:
-        latest[:] = running.so_far().answers[-ENOUGH:]
-        return all(answer.version == version for answer in latest)
+        return all(answer.version == version for answer in running.so_far().answers[-ENOUGH:])
 
     world.operator.wait_until(holds, within=FOLLOWED_WITHIN)
-    return latest[0].at
+    return time.time()
 
 
 def _own(directory: Path, target: Target, request: Request, *, rate: float, seconds: float) -> Load:

@@ -279,6 +279,7 @@ def test_h06_a_swap_back_is_made_at_once_where_the_version_is_kept_warm(
         change(world, activeVersion="v1")
         wait_until_active(world, "v1")
         back = wait_until_only(world, running, "v1")
+        wait_until_sent(world, running, 100)
         report = running.stop()
 
     weights = {
