@@ -146,7 +146,7 @@ def test_no_other_upgrade_is_slowed_by_a_source_that_is(
     world = shared_world
     judge.score("quick", 0.9)
     analysis = {"metrics": [scored(judge.url("quick"))]}
-    policy = canary(step(50, seconds=10), analysis=analysis)
+    policy = canary(step(50, seconds=20), analysis=analysis)
     world.apply(quiet("quick", upgradePolicy=policy))
     world.wait_until_ready("quick")
     wait_until_measured(world, held["slow"], 1, within=START)
