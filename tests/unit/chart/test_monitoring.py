@@ -1,0 +1,58 @@
+"""What the chart gives to a Prometheus Operator and to a Grafana."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import yaml
+from tests.installing.rendering import CHART, Objects, chart, objects, program, run
+
+VALUES = CHART / "ci/monitored-values.yaml"
+KINDS = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule")
+
+
+@cache
+def monitored() -> Objects:
+    """The chart on an API server that knows the kinds of the Prometheus Operator."""
+    known = [word for kind in KINDS for word in ("--api-versions", kind)]
+    place = ("--namespace", "agentherd", "--kube-version", "1.36.3", "--values", VALUES)
+    return objects(run(program("helm"), "template", "agentherd", CHART, *place, *known))
+
+
+def test_the_processes_are_found_by_their_labels() -> None:
+    """On the port that they have, and nothing else is collected with them."""
+    monitor = monitored()["PodMonitor", "agentherd", "agentherd"]
+    pod = monitored()["Deployment", "agentherd", "agentherd"]["spec"]["template"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+
+    ports = [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
+    assert endpoint["port"] in ports
+    assert endpoint["honorLabels"]
+    labels = monitor["spec"]["selector"]["matchLabels"]
+    assert labels.items() <= pod["metadata"]["labels"].items()
+    assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_the_rules_arrive_as_they_were_tried() -> None:
+    """Helm takes nothing out of them, though they have braces of their own."""
+    rule = monitored()["PrometheusRule", "agentherd", "agentherd"]
+
+    assert rule["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text(encoding="utf-8"))
+    assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_the_dashboard_arrives_as_it_is() -> None:
+    """In a ConfigMap that a Grafana looks for."""
+    found = monitored()["ConfigMap", "agentherd", "agentherd-dashboard"]
+
+    given = json.loads(found["data"]["agentherd.json"])
+    assert given == json.loads((CHART / "files/dashboard.json").read_text(encoding="utf-8"))
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_kinds_that_the_server_does_not_know_are_left_out() -> None:
+    """An install on a cluster without a Prometheus Operator works all the same."""
+    kinds = {kind for kind, _, _ in chart(values=VALUES)}
+
+    assert not kinds & {"PodMonitor", "PrometheusRule"}
