@@ -36,7 +36,9 @@ def conditions(
     facts: Facts, verdict: Verdict, *, ready: int, generation: int, before: Iterable[Condition]
 ) -> tuple[Condition, ...]:
     """All conditions; a time of transition is kept from `before` while the status is the same."""
-    stalled = facts.failure is not None or verdict.reason in _FINAL_FAULTS
+    # An error may end by itself, but whoever waits for that has waited long enough.
+    lasting = verdict.phase is facts.phase is Phase.ERROR and facts.observed and facts.late
+    stalled = facts.failure is not None or verdict.reason in _FINAL_FAULTS or lasting
     said: list[Said] = [
         ("Ready", _status(verdict.done), verdict.reason, verdict.message),
         _available(facts, verdict),

@@ -51,12 +51,20 @@ class Facts:
 
     @property
     def deadline_at(self) -> datetime | None:
-        """When a deployment that is under way counts as failed; None when none is."""
+        """When a deployment that is under way, or an error, has lasted too long; None when neither
+        does."""
         if self.upgrade is not None:
             return None  # an upgrade has a deadline of its own
-        if self.phase is not Phase.DEPLOYING or self.since is None or self.waiting_for:
+        if self.phase not in {Phase.DEPLOYING, Phase.ERROR} or self.since is None:
+            return None
+        if self.waiting_for:
             return None
         return self.since + self.deadline
+
+    @property
+    def late(self) -> bool:
+        """Whether it has."""
+        return self.deadline_at is not None and self.now >= self.deadline_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +184,7 @@ def failed_before(facts: Facts) -> Verdict | None:
 
 def too_slow(facts: Facts) -> Verdict | None:
     """Past the progress deadline a deployment counts as failed; it goes on trying."""
-    if facts.deadline_at is None or facts.now < facts.deadline_at:
+    if facts.phase is not Phase.DEPLOYING or not facts.late:
         return None
     seconds = round(facts.deadline.total_seconds())
     return Verdict(

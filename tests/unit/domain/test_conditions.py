@@ -78,6 +78,24 @@ def test_the_conditions_of(seen: Facts, ready: int, expected: dict[str, str]) ->
     assert statuses(seen, ready=ready) == expected
 
 
+@pytest.mark.parametrize(
+    ("since", "observed", "expected"),
+    [
+        (timedelta(minutes=9), True, "Reconciling"),
+        (timedelta(minutes=10), True, "Stalled"),
+        (timedelta(minutes=10), False, "Reconciling"),
+    ],
+    ids=["in time", "too long", "of another spec"],
+)
+def test_an_error_that_lasts_is_stalled(since: timedelta, observed: bool, expected: str) -> None:
+    """As a Deployment past its deadline is; both go on trying."""
+    seen = facts(fault=CRASH, phase=Phase.ERROR, observed=observed, now=NOON + since)
+
+    found = statuses(seen)
+
+    assert {"Reconciling", "Stalled"} & set(found) == {expected}
+
+
 @pytest.mark.parametrize("reason", [Reason.DEPENDENCY_CYCLE, Reason.PROGRESS_DEADLINE_EXCEEDED])
 def test_what_ends_only_by_a_change_of_the_spec_is_stalled(reason: Reason) -> None:
     """kstatus shows it as failed."""

@@ -190,9 +190,10 @@ def test_too_slow_past_the_deadline_is_an_error() -> None:
     [
         {"now": LATE - timedelta(seconds=1)},
         {"now": LATE, "phase": Phase.ONLINE},
+        {"now": LATE, "phase": Phase.ERROR},
         {"now": LATE, "since": None},
     ],
-    ids=["in time", "not deploying", "never began"],
+    ids=["in time", "not deploying", "failed already", "never began"],
 )
 def test_too_slow_is_only_a_deployment_past_its_deadline(given: dict[str, Any]) -> None:
     """Nothing else is judged by the clock."""
