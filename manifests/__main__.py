@@ -3,7 +3,8 @@
 `python -m manifests` is run at the root of the repository. It writes manifests/install.yaml, which
 is all files of manifests/base in the order of its kustomization, the CRDs of the chart, which are
 those of crds/ with a switch around them, and the Role of manifests/overlays/namespaced, which is
-the ClusterRole of the base but for what belongs to no namespace. It needs neither kubectl nor helm:
+the ClusterRole of the base but for what belongs to no namespace, and the health checks of Argo CD,
+which are one script for three kinds. It needs neither kubectl nor helm:
 the kustomization of the base only lists files, which a test compares with what kubectl makes of it.
 `--check` writes nothing, names each file that differs and exits with 1.
 """
@@ -19,6 +20,9 @@ from typing import Final
 
 import yaml
 
+from agentherd.api.meta import API_GROUP
+from agentherd.api.resources import RESOURCES
+
 BASE: Final = Path("manifests/base")
 INSTALL: Final = Path("manifests/install.yaml")
 CLUSTER_ROLE: Final = BASE / "cluster-role.yaml"
@@ -27,6 +31,8 @@ SERVED: Final = "agents"
 """The namespace that the overlay serves."""
 FOR_CLUSTERS: Final = frozenset({"gatewayclasses", "gateways"})
 """What is of no use in a Role: the one is nobody's namespace, the other somebody else's."""
+HEALTH: Final = Path("manifests/gitops/argocd/health.lua")
+ARGOCD: Final = Path("manifests/gitops/argocd/argocd-cm.yaml")
 CRDS: Final = Path("crds")
 CHART_CRDS: Final = Path("helm/agentherd/templates/crds")
 
@@ -34,6 +40,21 @@ HEADER: Final = "# Generated from {source} by `make generate`; do not edit.\n"
 _RULE: Final = re.compile(r"(?:  #.*\n)*  - .*\n(?:    .*\n)*")
 """An item of a list, with the comment before it."""
 
+ARGOCD_HEAD: Final = """\
+#
+#   kubectl apply --server-side -f manifests/gitops/argocd/argocd-cm.yaml
+#
+# leaves all else that is in this ConfigMap as it is.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: argocd-cm
+  namespace: argocd
+  labels:
+    app.kubernetes.io/name: argocd-cm
+    app.kubernetes.io/part-of: argocd
+data:
+"""
 KEEP: Final = """\
   {{- if .Values.crds.keep }}
   annotations:
@@ -46,6 +67,7 @@ def generated(root: Path) -> dict[Path, str]:
     """Every generated file, relative to `root`, with what belongs in it."""
     cluster_role = (root / CLUSTER_ROLE).read_text(encoding="utf-8")
     files = {INSTALL: install(root), ROLE: role(cluster_role)}
+    files[ARGOCD] = argocd((root / HEALTH).read_text(encoding="utf-8"))
     for crd in sorted((root / CRDS).glob("*.yaml")):
         files[CHART_CRDS / crd.name] = chart_crd(crd.read_text(encoding="utf-8"))
     return files
@@ -67,6 +89,18 @@ def role(cluster_role: str) -> str:
     head = head.replace("metadata:\n", f"metadata:\n  namespace: {SERVED}\n")
     kept = [rule for rule in _RULE.findall(rules) if not _resources_of(rule) & FOR_CLUSTERS]
     return HEADER.format(source=CLUSTER_ROLE) + head + found + "".join(kept)
+
+
+def argocd(script: str) -> str:
+    """What Argo CD's ConfigMap has to say besides what it says already."""
+    said = "".join(
+        f"    {line}" if line.strip() else line for line in script.splitlines(keepends=True)
+    )
+    kinds = "".join(
+        f"  resource.customizations.health.{API_GROUP}_{resource.kind}: |\n{said}"
+        for resource in RESOURCES
+    )
+    return HEADER.format(source=HEALTH) + ARGOCD_HEAD + kinds
 
 
 def chart_crd(text: str) -> str:
