@@ -48,6 +48,11 @@ class Operator:
         """Which process it is."""
         return self._process.pid if self._process else None
 
+    @property
+    def port(self) -> int:
+        """Where its endpoints are, on the loopback of the cluster's network."""
+        return self._port
+
     def configure(self, **environment: str) -> None:
         """Settings that the next process finds in its environment."""
         self._environment = self._environment | environment
