@@ -111,6 +111,7 @@ def test_the_pods_of_a_test_are_selected_by_nothing_of_the_operator() -> None:
     selector = deployment(chart())["spec"]["selector"]["matchLabels"]
     hooks = [each for each in objects(chart_text()).values() if is_hook(each)]
 
+    assert hooks
     for hook in hooks:
         assert not selector.items() <= hook["metadata"].get("labels", {}).items()
 
