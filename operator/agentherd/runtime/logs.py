@@ -54,6 +54,20 @@ class JsonFormatter(logging.Formatter):
         return "\n".join(told)
 
 
+class TextFormatter(logging.Formatter):
+    """One line for people, and a traceback below it; what a message quotes begins no line."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (named by logging)
+        """Put the parts of a line together."""
+        return super().formatMessage(record).translate(_UNSEEN)
+
+
+_UNSEEN: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 9: "\\t"}
+
+
 def configure(*, level: str, form: str) -> None:
     """Log to standard error, from now on all that this process has to say.
 
@@ -61,10 +75,7 @@ def configure(*, level: str, form: str) -> None:
     level.
     """
     handler = logging.StreamHandler()
-    if form == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger(AUDIT).setLevel(logging.INFO)

@@ -15,7 +15,7 @@ import pytest
 from agentherd.domain.kinds import Key
 from agentherd.engine.about import ABOUT, About
 from agentherd.engine.audit import Deed
-from agentherd.runtime.logs import JsonFormatter, configure
+from agentherd.runtime.logs import JsonFormatter, TextFormatter, configure
 
 KEYS = (
     "time",
@@ -141,6 +141,18 @@ def test_every_line_parses_whatever_is_in_it(message: str) -> None:
     assert line.isascii()
     assert "\n" not in line
     assert set(json.loads(line)) == set(KEYS)
+
+
+def test_what_a_person_wrote_begins_no_line_of_text() -> None:
+    """A reason in somebody's words could pretend to be another fact."""
+    forged = "because\n2026-11-21 12:00:00 INFO agentherd.audit: Approved by ada\x1b[2K"
+
+    line = TextFormatter().format(record("%s", forged))
+
+    assert line.isprintable()
+    assert line.endswith(
+        "because\\n2026-11-21 12:00:00 INFO agentherd.audit: Approved by ada\\x1b[2K"
+    )
 
 
 @pytest.mark.usefixtures("loggers")
