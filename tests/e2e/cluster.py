@@ -24,6 +24,7 @@ PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "Agent": ("/apis/agentherd.dev/v1alpha1", "agents"),
     "AgentUpgrade": ("/apis/agentherd.dev/v1alpha1", "agentupgrades"),
     "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "ControllerRevision": ("/apis/apps/v1", "controllerrevisions"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
@@ -94,10 +95,11 @@ class Moment:
 
 
 class Cluster:
-    """One API server."""
+    """One API server; `operator_kubeconfig` is how operators reach it, as themselves."""
 
     def __init__(self, kubeconfig: str | None) -> None:
         self.kubeconfig = kubeconfig
+        self.operator_kubeconfig = kubeconfig
         chosen = client.Configuration()
         config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=kubeconfig, client_configuration=chosen

@@ -20,6 +20,7 @@ from typing import Any, Final
 import pytest
 import urllib3
 import yaml
+from tests.e2e import identity
 from tests.e2e.cluster import Cluster, Object
 from tests.e2e.operator_process import ROOT, Operator
 from tests.e2e.sample import IMAGE
@@ -27,7 +28,8 @@ from tests.e2e.world import World, condition_status
 
 CRDS: Final = ROOT / "crds"
 FOR_PEOPLE: Final = tuple(
-    ROOT / "manifests/base" / name for name in ("agent-roles.yaml", "approval-policies.yaml")
+    ROOT / "manifests/base" / name
+    for name in ("agent-roles.yaml", "approval-policies.yaml", "template-policies.yaml")
 )
 """What people may do, and what they are refused."""
 
@@ -43,6 +45,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             _prepare(found)
     except urllib3.exceptions.HTTPError as error:
         pytest.fail(f"no cluster answers; run `make cluster-up` ({error})", pytrace=False)
+    file = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    found.operator_kubeconfig = str(identity.write_kubeconfig(found, file))
     yield found
     found.close()
 
@@ -102,7 +106,7 @@ def _namespace(cluster: Cluster, *, session: str, title: str) -> Iterator[str]:
 
 @contextmanager
 def _world(cluster: Cluster, *, namespace: str, log: Path) -> Iterator[World]:
-    operator = Operator(namespace=namespace, kubeconfig=cluster.kubeconfig, log=log)
+    operator = Operator(namespace=namespace, kubeconfig=cluster.operator_kubeconfig, log=log)
     operator.start()
     try:
         yield World(cluster, namespace=namespace, operator=operator)
@@ -172,6 +176,7 @@ def _prepare(cluster: Cluster) -> None:
     for file in FOR_PEOPLE:
         for manifest in yaml.safe_load_all(file.read_text()):
             cluster.apply(manifest, manager="e2e", force=True)
+    identity.prepare(cluster)
     try:
         cluster.wait_until_all("Node", lambda nodes: any(map(_has_image, nodes)), within=30)
     except AssertionError:

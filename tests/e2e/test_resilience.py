@@ -107,7 +107,7 @@ def _second(world: World, tmp_path: Path) -> Iterator[Operator]:
     """A second operator for the same namespace and Lease, which waits."""
     second = Operator(
         namespace=world.namespace,
-        kubeconfig=world.cluster.kubeconfig,
+        kubeconfig=world.cluster.operator_kubeconfig,
         log=tmp_path / "second.log",
     )
     second.start()

@@ -43,7 +43,7 @@ WAITING: Final = canary(step(50, waits=True))
 @pytest.fixture
 def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[ApiProxy]:
     """The way from the operator to the API server."""
-    found = ApiProxy(upstream=cluster.kubeconfig, kubeconfig=tmp_path / "kubeconfig")
+    found = ApiProxy(upstream=cluster.operator_kubeconfig, kubeconfig=tmp_path / "kubeconfig")
     found.start()
     try:
         yield found

@@ -74,7 +74,7 @@ class Trap(ApiProxy):
 @pytest.fixture
 def trap(cluster: Cluster, tmp_path: Path) -> Iterator[Trap]:
     """The way from the operator to the API server."""
-    found = Trap(upstream=cluster.kubeconfig, kubeconfig=tmp_path / "kubeconfig")
+    found = Trap(upstream=cluster.operator_kubeconfig, kubeconfig=tmp_path / "kubeconfig")
     found.start()
     try:
         yield found
