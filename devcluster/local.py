@@ -108,13 +108,13 @@ class LocalCluster:
 
     def _write_plan(self, doors: Mapping[int, int]) -> None:
         layout = self.layout
-        audit = bool(os.environ.get("AGENTHERD_AUDIT"))
         components: tuple[Component, ...]
         if layout.scale:
             stages = toolchain.kwok_stages(self.progress)
+            audit = bool(os.environ.get("AGENTHERD_AUDIT"))
             components = processes.scale_components(layout, doors, stages=stages, audit=audit)
         else:
-            components = processes.normal_components(layout, doors, audit=audit)
+            components = processes.normal_components(layout, doors)
         plan = Plan(
             components=components,
             mounts=processes.mounts(layout),

@@ -28,14 +28,14 @@ CNI_PLUGINS = "/usr/lib/cni"
 OWN_DIRECTORIES = ("/var/lib/kubelet", "/var/lib/cni")
 CLIENT_RATE = 500
 CLIENT_BURST = 1000
+AUDIT_MEGABYTES = 64
+"""Size of the audit log, of which one former one is kept."""
 
 
-def normal_components(
-    layout: Layout, doors: Mapping[int, int], *, audit: bool = False
-) -> tuple[Component, ...]:
+def normal_components(layout: Layout, doors: Mapping[int, int]) -> tuple[Component, ...]:
     """All of a node and its control plane; `doors` maps ports to file descriptors."""
     return (
-        *control_plane(layout, doors, audit=audit),
+        *control_plane(layout, doors, audit=True),
         containerd(layout),
         kubelet(layout),
         kube_proxy(layout),
@@ -97,6 +97,10 @@ def kube_apiserver(layout: Layout, *, audit: bool) -> Component:
     audit_flags = (
         f"--audit-policy-file={layout.config / 'audit.yaml'}",
         f"--audit-log-path={layout.logs / 'audit.jsonl'}",
+        # A request does not wait for its line.
+        "--audit-log-mode=batch",
+        f"--audit-log-maxsize={AUDIT_MEGABYTES}",
+        "--audit-log-maxbackup=1",
     )
     return Component(
         name="kube-apiserver",
@@ -109,7 +113,8 @@ def kube_apiserver(layout: Layout, *, audit: bool) -> Component:
             f"--service-cluster-ip-range={SERVICE_NETWORK}",
             "--kubelet-preferred-address-types=InternalIP",
             "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
+            # Some clusters let only those block the deletion of an owner who may change it.
+            "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
             "--allow-privileged=true",
             f"--client-ca-file={pki / 'ca.crt'}",
             *_serving(layout),

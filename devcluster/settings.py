@@ -28,7 +28,7 @@ def files(layout: Layout, *, snapshotter: str = "overlayfs") -> dict[str, str]:
         "kubelet.yaml": _yaml(kubelet(layout)),
         "kube-proxy.yaml": _yaml(kube_proxy(layout)),
         "kwok.yaml": _yaml(kwok()),
-        "audit.yaml": _yaml(audit()),
+        "audit.yaml": _yaml(audit(layout)),
         "Corefile": corefile(layout),
         "containerd.toml": containerd(layout, snapshotter=snapshotter),
         "cni/10-agentherd.conflist": json.dumps(cni(), indent=2),
@@ -127,13 +127,18 @@ def kwok() -> dict[str, Any]:
     }
 
 
-def audit() -> dict[str, Any]:
-    """Who did what, without the contents."""
+def audit(layout: Layout) -> dict[str, Any]:
+    """Who did what, without the contents: service accounts, or all where measurements ask for it.
+
+    Operators are service accounts, and what they do is held against their roles.
+    """
+    everybody: dict[str, Any] = {"level": "Metadata"}
+    accounts = {**everybody, "userGroups": ["system:serviceaccounts"]}
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata"}],
+        "rules": [everybody] if layout.scale else [accounts, {"level": "None"}],
     }
 
 

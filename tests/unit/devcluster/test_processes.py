@@ -73,15 +73,23 @@ def test_the_plan_survives_its_file() -> None:
     assert Plan.from_json(plan.to_json()) == plan
 
 
-def test_audit_is_written_only_when_asked_for() -> None:
-    """It costs time and disk that only a few measurements want."""
-    layout = normal({})
+def test_an_audit_log_is_bounded() -> None:
+    """A cluster may run for weeks."""
+    written = processes.kube_apiserver(normal({}), audit=True)
+    silent = processes.kube_apiserver(normal({}), audit=False)
 
-    without = processes.kube_apiserver(layout, audit=False)
-    with_audit = processes.kube_apiserver(layout, audit=True)
+    assert {"--audit-log-maxsize=64", "--audit-log-maxbackup=1"} <= set(written.argv)
+    assert not any("audit" in word for word in silent.argv)
 
-    assert not any("audit" in word for word in without.argv)
-    assert any("--audit-log-path" in word for word in with_audit.argv)
+
+def test_what_operators_do_is_audited_and_nothing_else() -> None:
+    """Whoever else talks to the API server does it so often that it would cost time."""
+    rules = settings.audit(normal({}))["rules"]
+
+    assert rules == [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"},
+    ]
 
 
 def test_settings_are_well_formed() -> None:
