@@ -53,18 +53,17 @@ image: cluster-up ## Build the images and give them to the cluster
 
 # Tests
 
-test: ## Everything: unit tests, then end-to-end tests on a real cluster, and coverage
-	@rm -f .coverage .coverage.*
+test: ## Everything: unit tests and their coverage, then end-to-end tests on a real cluster
 	@$(MAKE) cluster-up
 	@$(MAKE) test-unit
-	@$(MAKE) test-e2e
 	@$(MAKE) coverage
+	@$(MAKE) test-e2e
 
 test-unit: .venv/.stamp ## Unit and property tests, in seconds
 	@$(PYTHON) -m pytest tests/unit -n auto --cov --cov-report= $(TESTS)
 
 test-e2e: image ## End-to-end tests on the development cluster, side by side
-	@AGENTHERD_E2E_COVERAGE=1 $(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -n $(JOBS) --dist worksteal $(TESTS)
+	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -n $(JOBS) --dist worksteal $(TESTS)
 
 test-long: image ## What takes longer: 300,000 requests, 60 rollbacks, 60 verdicts, swaps, many kills, half an hour of idling
 	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m tests.long
@@ -74,8 +73,7 @@ test-long: image ## What takes longer: 300,000 requests, 60 rollbacks, 60 verdic
 	@$(DEVCLUSTER) up --scale
 	@$(DEVCLUSTER) enter --scale -- $(PYTHON) -m tests.bench --soak 30 --json .cache/bench/soak.json
 
-coverage: .venv/.stamp ## Coverage of the tests that ran, lines and branches apart
-	@$(PYTHON) -m coverage combine --append --quiet
+coverage: .venv/.stamp ## Coverage of the unit tests that ran, lines and branches apart
 	@$(PYTHON) -m tests.coverage_gate
 
 bench: .venv/.stamp ## Benchmarks on the cluster with fake nodes; JSON in .cache/bench

@@ -1,6 +1,7 @@
 """The floor of coverage: lines and branches apart, the rules higher than the rest.
 
-`make coverage` runs it on what the unit and the end-to-end tests have recorded.
+`make coverage` runs it on what the unit tests have recorded. The operators of the end-to-end tests
+are not measured, as that makes them slow, and the floors hold without it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ RULES = ("drain.py", "judging/", "phase.py", "routing/", "upgrades/")
 FLOORS = {
     "rules of phases and upgrades": (tuple(f"agentherd/domain/{name}" for name in RULES), 98.0),
     "domain": (("agentherd/domain/",), 95.0),
-    "all": (("agentherd/",), 80.0),
+    "all": (("agentherd/",), 90.0),
 }
 
 

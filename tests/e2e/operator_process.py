@@ -21,6 +21,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.network import LOOPBACK, cluster_network
 
+PROGRAM: Final = (sys.executable, "-m", "agentherd")
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN: Final = 30.0
 STOPPED_WITHIN: Final = 10.0
@@ -64,7 +65,7 @@ class Operator:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 # The words that enter become the program, so the process is the operator itself.
-                [*self._network.enter, *_program(), "run", *self._options()],
+                [*self._network.enter, *PROGRAM, "run", *self._options()],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -180,9 +181,3 @@ class Operator:
             f"--http-host={LOOPBACK}",
             f"--http-port={self._port}",
         ]
-
-
-def _program() -> list[str]:
-    if os.environ.get("AGENTHERD_E2E_COVERAGE") == "1":
-        return [sys.executable, "-m", "coverage", "run", "-p", "-m", "agentherd"]
-    return [sys.executable, "-m", "agentherd"]
