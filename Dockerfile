@@ -20,10 +20,10 @@ ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet uv==0.13.8
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
-RUN /opt/uv/bin/uv sync --locked --no-default-groups --no-install-project
+RUN /opt/uv/bin/uv sync --locked --no-default-groups --extra tracing --no-install-project
 COPY README.md LICENSE ./
 COPY operator operator
-RUN /opt/uv/bin/uv sync --locked --no-default-groups --no-editable
+RUN /opt/uv/bin/uv sync --locked --no-default-groups --extra tracing --no-editable
 
 # What the base has for building and for installing is of use to an intruder only: nothing is
 # installed in a container that runs, and nobody changes user. The list of packages stays, scanners

@@ -98,7 +98,7 @@ class ModelRig(Rig):
                 cluster=twin,
                 store=self.store,
                 recorder=Recorder(twin, identity="rig", clock=loop_clock),
-                witness=Audit(shared_metrics(), clock=loop_clock),
+                witnesses=(Audit(shared_metrics(), clock=loop_clock),),
             ),
             measurements=self.pods,
             metrics=shared_metrics(),

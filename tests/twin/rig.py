@@ -170,7 +170,7 @@ class Rig:
                 cluster=twin,
                 store=self.store,
                 recorder=Recorder(twin, identity="rig", clock=loop_clock),
-                witness=Audit(counted, clock=loop_clock),
+                witnesses=(Audit(counted, clock=loop_clock),),
             ),
             measurements=self.pods,
             metrics=counted,

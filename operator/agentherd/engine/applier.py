@@ -9,7 +9,7 @@ tell about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -103,13 +103,13 @@ class Applier:
         cluster: Cluster,
         store: Answers,
         recorder: Recorder,
-        witness: Witness | None = None,
+        witnesses: Sequence[Witness] = (),
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._recorder = recorder
-        self._witness = witness
+        self._witnesses = witnesses
         self._may_write = may_write
 
     async def carry_out(self, key: Key, owner: Owner | None, plan: Plan) -> list[Refusal]:
@@ -166,8 +166,9 @@ class Applier:
         answer = await self._cluster.apply_status(kind, manifest, manager=STATUS_MANAGER)
         self._store.put_subject(kind, answer, own=True)
         after = self._store.record(kind, key)
-        if self._witness is not None and before is not None and after is not None:
-            self._witness.wrote(kind, key, before, after)
+        if before is not None and after is not None:
+            for witness in self._witnesses:
+                witness.wrote(kind, key, before, after)
 
     async def _create(self, intent: Create) -> None:
         try:

@@ -121,6 +121,12 @@ def main() -> None:
     help="Host that the metrics of an analysis may be asked of, such as *.monitoring.svc; may be "
     "repeated. Without it all may but those of the machine itself.",
 )
+@click.option(
+    "--traces-to",
+    default="",
+    help="URL of an OpenTelemetry collector (OTLP over HTTP) for traces of upgrades, such as "
+    "http://collector.monitoring.svc:4318. Needs the extra tracing. Without it there are none.",
+)
 @click.option("--log-format", default="text", type=click.Choice(logs.FORMATS))
 @click.option(
     "--log-level",
@@ -135,13 +141,14 @@ def run(
     lease_name: str,
     workers: int,
     metric_hosts: tuple[str, ...],
+    traces_to: str,
     log_format: str,
     log_level: str,
     **upgrades: Any,
 ) -> None:
     """Run the operator until it is told to stop."""
     # kopf takes a third of a second to import, which the other commands need not wait for.
-    from agentherd.runtime import process
+    from agentherd.runtime import process, tracing
 
     logs.configure(level=log_level, form=log_format)
     settings = Settings(
@@ -152,9 +159,13 @@ def run(
         workers=workers,
         upgrades=Defaults(**upgrades),
         sources=Reach(hosts=metric_hosts),
+        traces_to=traces_to,
     )
     try:
         asyncio.run(process.run(settings))
+    except tracing.NotInstalled as error:
+        log.critical("cannot send traces: %s", error)
+        sys.exit(1)
     except Unauthorized as error:
         log.critical("cannot log in: %s", error)
         sys.exit(1)

@@ -19,7 +19,7 @@ from agentherd.domain.decide import decide
 from agentherd.domain.kinds import AGENT, MODEL_DEPLOYMENT, POD, Kind
 from agentherd.domain.models.decide import decide_model
 from agentherd.domain.plan import Plan
-from agentherd.engine.applier import Applier
+from agentherd.engine.applier import Applier, Witness
 from agentherd.engine.audit import Audit
 from agentherd.engine.fleets import Fleets
 from agentherd.engine.metrics import Metrics
@@ -36,7 +36,8 @@ from agentherd.runtime.watches import Watches
 class Herd:
     """The fleets of all kinds, of which those of the `served` kinds work.
 
-    Nothing is written any more once `may_write` says no.
+    Nothing is written any more once `may_write` says no. The `witnesses` are told of every status
+    that was written.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Herd:
         metrics: Metrics,
         may_write: Callable[[], bool],
         clock: Callable[[], datetime],
+        witnesses: Collection[Witness] = (),
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -69,7 +71,7 @@ class Herd:
             cluster=cluster,
             store=self.fleets,
             recorder=Recorder(cluster, identity=settings.identity, clock=clock),
-            witness=Audit(metrics, clock=clock),
+            witnesses=(Audit(metrics, clock=clock), *witnesses),
             may_write=may_write,
         )
         observe_agents: Observer[Seen] = agent_observer

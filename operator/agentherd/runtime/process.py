@@ -17,6 +17,7 @@ import kopf
 
 from agentherd.cluster import ApiServer, Cluster
 from agentherd.domain.kinds import Kind
+from agentherd.engine.applier import Witness
 from agentherd.engine.fleets import Fleets
 from agentherd.engine.leadership import Elector
 from agentherd.engine.metrics import Metrics
@@ -26,6 +27,7 @@ from agentherd.runtime.herd import Herd
 from agentherd.runtime.http import Health, serve
 from agentherd.runtime.served import served, until_served
 from agentherd.runtime.settings import Settings
+from agentherd.runtime.tracing import traces
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         OSError: the port of the endpoints is taken.
+        NotInstalled: traces are asked for without the extra that sends them.
     """
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -50,10 +53,11 @@ async def run(settings: Settings) -> None:
         elector = Elector(cluster, key=settings.lease, identity=settings.identity, clock=clock)
         health = Health(elector)
         endpoints = serve(health, metrics, host=settings.http_host, port=settings.http_port)
-        async with endpoints:
+        tracing = traces(settings.traces_to, identity=settings.identity)
+        async with endpoints, tracing as witnesses:
             while not stop.is_set():
                 if await _first(elector.acquire(), stop.wait()):
-                    await _lead(settings, cluster, elector, health, metrics, stop)
+                    await _lead(settings, cluster, elector, health, metrics, witnesses, stop)
 
 
 async def _lead(
@@ -62,6 +66,7 @@ async def _lead(
     elector: Elector,
     health: Health,
     metrics: Metrics,
+    witnesses: Collection[Witness],
     stop: asyncio.Event,
 ) -> None:
     """Lead for one term: until the Lease is lost, a missing kind is there, or `stop` is set."""
@@ -80,6 +85,7 @@ async def _lead(
         metrics=metrics,
         may_write=elector.holds,
         clock=clock,
+        witnesses=witnesses,
     )
     fleets = herd.fleets
     _follow_queue(metrics, herd)

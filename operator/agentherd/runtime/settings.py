@@ -19,7 +19,8 @@ _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/nam
 class Settings:
     """Settings of one process; `namespaces` empty means the whole cluster.
 
-    `sources` are whom the metrics of an analysis may be asked of.
+    `sources` are whom the metrics of an analysis may be asked of. `traces_to` is the URL of a
+    collector for traces, "" without one.
     """
 
     namespaces: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class Settings:
     workers: int = 32
     upgrades: Defaults = DEFAULTS
     sources: Reach = field(default_factory=Reach)
+    traces_to: str = ""
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}_{os.getpid()}")
 
 

@@ -51,6 +51,17 @@ def test_the_dashboard_arrives_as_it_is() -> None:
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
+def test_a_collector_is_named_to_the_operator_only_where_there_is_one() -> None:
+    """Traces are off unless somebody wants them."""
+    wanted, plain = (
+        each["Deployment", "agentherd", "agentherd"]["spec"]["template"]["spec"]["containers"][0]
+        for each in (monitored(), chart())
+    )
+
+    assert "--traces-to=http://collector.monitoring.svc:4318" in wanted["args"]
+    assert not [word for word in plain["args"] if word.startswith("--traces-to")]
+
+
 def test_kinds_that_the_server_does_not_know_are_left_out() -> None:
     """An install on a cluster without a Prometheus Operator works all the same."""
     kinds = {kind for kind, _, _ in chart(values=VALUES)}

@@ -34,6 +34,7 @@ OPTIONS = (
     "--abort-scale-down-delay-seconds",
     "--rollback-window",
     "--metric-host",
+    "--traces-to",
     "--log-format",
     "--log-level",
 )
