@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +55,9 @@ def write_kubeconfig(cluster: Cluster, file: Path) -> Path:
     )
     server: Object = {"server": chosen.host}
     if chosen.ssl_ca_cert:
-        server["certificate-authority"] = str(Path(chosen.ssl_ca_cert).absolute())
+        # The client keeps it in a file only for as long as it runs itself.
+        authority = Path(chosen.ssl_ca_cert).read_bytes()
+        server["certificate-authority-data"] = b64encode(authority).decode()
     written = {
         "apiVersion": "v1",
         "kind": "Config",
