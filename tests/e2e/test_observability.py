@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from devcluster.packages import promtool
 from devcluster.progress import Progress
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.cluster import Object
+from tests.e2e.collector import Collector, collecting
 from tests.e2e.operator_process import ROOT
 from tests.e2e.test_upgrade_words import (
     broken,
@@ -66,12 +68,18 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(shared_world: World) -> Story:
+def collector() -> Iterator[Collector]:
+    with collecting() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def story(shared_world: World, collector: Collector) -> Story:
     world = shared_world
     operator = world.operator
     operator.stop()
     begin = operator.log.stat().st_size
-    operator.configure(AGENTHERD_LOG_FORMAT="json")
+    operator.configure(AGENTHERD_LOG_FORMAT="json", AGENTHERD_TRACES_TO=collector.url)
     operator.start()
     before = _numbers(operator.get("/metrics")[1])
     world.apply(quiet("told", upgradePolicy=canary(step(50))))
@@ -156,6 +164,22 @@ def test_k02_one_id_leads_through_all_phases_of_an_upgrade(story: Story) -> None
         assert f"to {end}" in entered[-1]["message"]
         assert {line["name"] for line in own} == {upgrade["metadata"]["name"]}
         assert {line["kind"] for line in lines} == {"Agent", "AgentUpgrade"}
+
+
+def test_a_collector_is_sent_a_trace_of_each_upgrade(story: Story, collector: Collector) -> None:
+    """One span for the whole, with its end, and one for each part of it, without a gap."""
+    for upgrade, failure in ((story.good, ""), (story.bad, "ImageUnavailable")):
+        *parts, whole = collector.trace(upgrade["metadata"]["uid"])
+
+        assert whole.name == "upgrade told"
+        assert whole.status.message.startswith(failure)
+        assert bool(whole.status.message) is bool(failure)
+        assert len(parts) == len(upgrade["status"]["history"])
+        assert {part.parent_span_id for part in parts} == {whole.span_id}
+        assert parts[0].start_time_unix_nano == whole.start_time_unix_nano
+        for earlier, later in pairwise(parts):
+            assert earlier.end_time_unix_nano == later.start_time_unix_nano
+        assert parts[-1].end_time_unix_nano == whole.end_time_unix_nano
 
 
 @pytest.mark.row("L03")
