@@ -65,7 +65,7 @@ log = logging.getLogger(AUDIT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """Something that was done, in one of the words of docs/how-to/keep-an-audit-trail.md.
+    """Something that was done, in one of the words of docs/how-to/read-the-log.md.
 
     The `actor` is a field manager or a user name, or `agentherd`; `at` is the time in the status.
     """
@@ -154,7 +154,7 @@ def deeds(before: Record, after: Record, at: datetime) -> Iterator[Deed]:
         case AgentUpgradeStatus(), AgentUpgradeStatus():
             yield from _of_upgrade(after, was, now, at)
         case AgentStatus(), AgentStatus():
-            yield from _of_agent(was, now)
+            yield from _of_agent(after, was, now)
         case ModelDeploymentStatus(), ModelDeploymentStatus():
             yield from _of_model(was, now, at)
 
@@ -191,7 +191,7 @@ def _moved(phase: UpgradePhase | None, entry: PhaseChange, now: AgentUpgradeStat
     return Deed(action=action, actor=by, reason=entry.reason, message=message, at=entry.at)
 
 
-def _of_agent(was: AgentStatus, now: AgentStatus) -> Iterator[Deed]:
+def _of_agent(record: Record, was: AgentStatus, now: AgentStatus) -> Iterator[Deed]:
     _, why = _said(now.conditions, "Ready")
     for change in _new(was.history, now.history):
         yield Deed(
@@ -203,7 +203,8 @@ def _of_agent(was: AgentStatus, now: AgentStatus) -> Iterator[Deed]:
         )
     for config in _new(was.config_history, now.config_history):
         message = f"version {config.version}"
-        yield Deed(action="ConfigChanged", actor=OPERATOR, message=message, at=config.at)
+        by = record.writer or OPERATOR
+        yield Deed(action="ConfigChanged", actor=by, message=message, at=config.at)
 
 
 def _of_model(

@@ -127,11 +127,17 @@ def main() -> None:
     help="URL of an OpenTelemetry collector (OTLP over HTTP) for traces of upgrades, such as "
     "http://collector.monitoring.svc:4318. Needs the extra tracing. Without it there are none.",
 )
-@click.option("--log-format", default="text", type=click.Choice(logs.FORMATS))
+@click.option(
+    "--log-format",
+    default="text",
+    type=click.Choice(logs.FORMATS),
+    help="Lines for people, or for machines.",
+)
 @click.option(
     "--log-level",
     default="info",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="What is logged besides the audit trail.",
 )
 def run(
     namespaces: tuple[str, ...],

@@ -137,6 +137,23 @@ async def test_what_a_person_did_has_their_name(told: list[Told]) -> None:
     assert last.message.startswith("Online to Offline")
 
 
+async def test_a_config_is_changed_by_who_wrote_the_spec(told: list[Told]) -> None:
+    """Also one that no pod is replaced for."""
+    twin = Twin(loop_clock)
+    rig = Rig(twin)
+    twin.put(AGENT, raw_agent(config={"a": "1"}, configUpdate="InPlace"))
+    await rig.until_quiet()
+
+    twin.edit(AGENT, "greeter", {"spec": {"config": {"a": "2"}}}, manager="mary")
+    await rig.until_quiet()
+
+    changes = [each.deed for each in told if each.deed.action == "ConfigChanged"]
+    assert [(deed.actor, deed.message) for deed in changes] == [
+        ("kubectl", "version 1"),
+        ("mary", "version 2"),
+    ]
+
+
 @pytest.fixture
 def store() -> Store:
     return Store(AGENT, wake=lambda _: None)
