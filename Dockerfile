@@ -1,10 +1,12 @@
 # The operator. BASE is any image with a python3 >= 3.11 that has venv, and CA certificates; build
 # and run take the same one, since a virtual environment points at the interpreter it was made with.
+# Built twice on the same base, with all times set to one, it is the same image: nothing in here may
+# depend on when, or in which directory, it is built.
 ARG BASE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
 # uv and pip bring certificates of their own; a mounted CA bundle is honoured only if it is named.
-# Bytecode is valid without a look at the time of its source, which layers round to whole seconds.
+# Bytecode is valid without a look at the time of its source, which is none of when it was written.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_NO_CACHE_DIR=1 \
@@ -23,7 +25,10 @@ COPY pyproject.toml uv.lock ./
 RUN /opt/uv/bin/uv sync --locked --no-default-groups --extra tracing --no-install-project
 COPY README.md LICENSE ./
 COPY operator operator
-RUN /opt/uv/bin/uv sync --locked --no-default-groups --extra tracing --no-editable
+# uv notes for its next run when it has seen the project's files; there is none.
+RUN /opt/uv/bin/uv sync --locked --no-default-groups --extra tracing --no-editable \
+ && rm /opt/agentherd/lib/python3*/site-packages/agentherd-*.dist-info/uv_cache.json \
+ && sed -i /uv_cache.json/d /opt/agentherd/lib/python3*/site-packages/agentherd-*.dist-info/RECORD
 
 # What the base has for building and for installing is of use to an intruder only: nothing is
 # installed in a container that runs, and nobody changes user. The list of packages stays, scanners
@@ -40,7 +45,8 @@ RUN rm -rf \
       /usr/share/doc /usr/share/info /usr/share/locale /usr/share/man \
       /var/cache/* /var/log/* /tmp/* \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
- && python3 -m compileall -q "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+ && python3 -m compileall -q -f --invalidation-mode unchecked-hash \
+      "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 
 # From nothing, because a file deleted in a later layer is still shipped in the earlier one.
 FROM scratch

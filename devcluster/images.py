@@ -45,19 +45,23 @@ class Image:
 class Recipe:
     """An image with a Dockerfile; the context is the Dockerfile's directory.
 
-    `target` is the stage that it is, which only a Dockerfile of several images has to be told.
+    `target` is the stage that it is, which only a Dockerfile of several images has to be told. One
+    that is `timeless` is the same whenever it is built on the same base.
     """
 
     reference: str
     dockerfile: Path
     target: str | None = None
+    timeless: bool = False
 
 
 EXAMPLES = ROOT / "examples"
 SAMPLE_MODEL = EXAMPLES / "model-server" / "Dockerfile"
 
+OPERATOR = Recipe("localhost/agentherd/operator:dev", ROOT / "Dockerfile", timeless=True)
+
 RECIPES = (
-    Recipe("localhost/agentherd/operator:dev", ROOT / "Dockerfile"),
+    OPERATOR,
     Recipe("localhost/agentherd/sample-agent:dev", EXAMPLES / "sample-agent" / "Dockerfile"),
     Recipe("localhost/agentherd/sample-model-dummy:dev", SAMPLE_MODEL, target="dummy"),
     Recipe("localhost/agentherd/sample-model:dev", SAMPLE_MODEL, target="model"),
@@ -167,7 +171,7 @@ def _build_with_buildah(recipe: Recipe, path: Path, progress: Progress) -> None:
         _buildah(
             "bud",
             # Layers are kept, so that a change of a source file does not install everything again.
-            *("--network=host", "--layers", "--pull-never", "--format=docker"),
+            *("--network=host", "--layers", "--pull-never", *_times(recipe)),
             *(f"--volume={source}:{target}:ro" for source, target in _host_files().items()),
             f"--build-arg=BASE={BASE_IMAGE}",
             *_target(recipe),
@@ -181,6 +185,11 @@ def _build_with_buildah(recipe: Recipe, path: Path, progress: Progress) -> None:
 
 def _target(recipe: Recipe) -> list[str]:
     return [f"--target={recipe.target}"] if recipe.target else []
+
+
+def _times(recipe: Recipe) -> list[str]:
+    """What makes an image the same whenever it is built; Docker's format names the builder."""
+    return ["--format=oci", "--timestamp=0"] if recipe.timeless else ["--format=docker"]
 
 
 def base_version() -> str:
