@@ -3,10 +3,10 @@
 `python -m manifests` is run at the root of the repository. It writes manifests/install.yaml, which
 is all files of manifests/base in the order of its kustomization, the CRDs of the chart, which are
 those of crds/ with a switch around them, and the Role of manifests/overlays/namespaced, which is
-the ClusterRole of the base but for what belongs to no namespace, and the health checks of Argo CD,
-which are one script for three kinds. It needs neither kubectl nor helm:
-the kustomization of the base only lists files, which a test compares with what kubectl makes of it.
-`--check` writes nothing, names each file that differs and exits with 1.
+the ClusterRole of the base but for what belongs to no namespace; also the health checks of Argo CD,
+which are one script for three kinds, and the reference of the chart's values. It needs neither
+kubectl nor helm: the kustomization of the base only lists files, which a test compares with what
+kubectl makes of it. `--check` writes nothing, names each file that differs and exits with 1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import yaml
+from manifests.values import values_reference
 
 from agentherd.api.meta import API_GROUP
 from agentherd.api.resources import RESOURCES
@@ -31,11 +32,14 @@ SERVED: Final = "agents"
 """The namespace that the overlay serves."""
 FOR_CLUSTERS: Final = frozenset({"gatewayclasses", "gateways"})
 """What is of no use in a Role: the one is nobody's namespace, the other somebody else's."""
+VALUES: Final = Path("helm/agentherd/values.yaml")
+REFERENCE: Final = Path("docs/reference/helm-values.md")
 HEALTH: Final = Path("manifests/gitops/argocd/health.lua")
 ARGOCD: Final = Path("manifests/gitops/argocd/argocd-cm.yaml")
 CRDS: Final = Path("crds")
 CHART_CRDS: Final = Path("helm/agentherd/templates/crds")
 
+PAGE_HEADER: Final = "<!-- Generated from {source} by `make generate`; do not edit. -->\n\n"
 HEADER: Final = "# Generated from {source} by `make generate`; do not edit.\n"
 _RULE: Final = re.compile(r"(?:  #.*\n)*  - .*\n(?:    .*\n)*")
 """An item of a list, with the comment before it."""
@@ -68,6 +72,8 @@ def generated(root: Path) -> dict[Path, str]:
     cluster_role = (root / CLUSTER_ROLE).read_text(encoding="utf-8")
     files = {INSTALL: install(root), ROLE: role(cluster_role)}
     files[ARGOCD] = argocd((root / HEALTH).read_text(encoding="utf-8"))
+    values = (root / VALUES).read_text(encoding="utf-8")
+    files[REFERENCE] = PAGE_HEADER.format(source=VALUES) + values_reference(values)
     for crd in sorted((root / CRDS).glob("*.yaml")):
         files[CHART_CRDS / crd.name] = chart_crd(crd.read_text(encoding="utf-8"))
     return files

@@ -6,12 +6,12 @@ import base64
 import gzip
 import json
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from manifests.values import rows_of
 from tests.installing.rendering import (
     CHART,
     ROOT,
@@ -230,13 +230,11 @@ def test_the_schema_knows_each_value_and_no_other() -> None:
 
 
 def test_each_value_is_explained() -> None:
-    """A comment stands before it, or before the first of a group."""
-    text = (CHART / "values.yaml").read_text(encoding="utf-8")
-    groups = [group.strip("\n").split("\n") for group in text.split("\n\n")]
+    """Where it is set, and so on the page that is made of that."""
+    rows = list(rows_of((CHART / "values.yaml").read_text(encoding="utf-8")))
 
-    silent = [group[0] for group in groups if not any(line.lstrip()[0] == "#" for line in group)]
-    assert silent == []
-    assert not [line for line, after in pairwise(text.split("\n")) if "#" in line and not after]
+    assert [row.path for row in rows if not row.meaning] == []
+    assert {f".{row.path}" for row in rows if row.default} == set(paths(DEFAULTS, DEFAULTS))
 
 
 @pytest.mark.parametrize(

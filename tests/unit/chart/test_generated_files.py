@@ -64,9 +64,10 @@ def test_annotations_of_a_crd_are_not_overwritten() -> None:
 
 def test_check_names_the_stale_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--check` fails and repairs nothing; without it the file is written, once."""
-    for folder in ("crds", "manifests/base", "manifests/gitops/argocd"):
+    for folder in ("crds", "manifests/base", "manifests/gitops/argocd", "helm/agentherd"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "crds/x.yaml").write_text(CRD.format("y"), encoding="utf-8")
+    (tmp_path / "helm/agentherd/values.yaml").write_text("# How many.\na: 1\n", encoding="utf-8")
     (tmp_path / "manifests/gitops/argocd/health.lua").write_text("return {}\n", encoding="utf-8")
     (tmp_path / "manifests/base/cluster-role.yaml").write_text("rules:\n", encoding="utf-8")
     (tmp_path / "manifests/base/kustomization.yaml").write_text("resources: []", encoding="utf-8")
