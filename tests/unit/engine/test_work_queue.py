@@ -139,3 +139,17 @@ async def test_a_closed_queue_wakes_nobody(queue: WorkQueue[str]) -> None:
     await asyncio.sleep(10)
 
     assert queue.idle
+
+
+async def test_the_oldest_is_the_one_that_is_next(queue: WorkQueue[str]) -> None:
+    """How long it has waited tells whether the workers keep up."""
+    queue.add("a")
+    asked = asyncio.get_running_loop().time()
+    await asyncio.sleep(5)
+    queue.add("b")
+    oldest = queue.oldest
+    await taken(queue)
+    await taken(queue)
+
+    assert oldest == asked
+    assert queue.oldest is None

@@ -19,6 +19,7 @@ from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.runtime import process, settings
 from agentherd.runtime.cli import main
 from agentherd.runtime.settings import Settings, own_namespace
+from agentherd.runtime.tracing import NotInstalled
 
 OPTIONS = (
     "--namespace",
@@ -197,12 +198,13 @@ def test_a_setting_out_of_bounds_keeps_it_from_starting(
     ("error", "said"),
     [
         (Unauthorized("there are none"), "cannot log in: there are none"),
+        (NotInstalled("install it"), "cannot send traces: install it"),
         (
             OSError(errno.EADDRINUSE, "address in use"),
             "cannot serve on 0.0.0.0:8080: address in use; use --http-port",
         ),
     ],
-    ids=["credentials", "port"],
+    ids=["credentials", "traces", "port"],
 )
 def test_what_keeps_it_from_starting_is_one_line(
     monkeypatch: pytest.MonkeyPatch,

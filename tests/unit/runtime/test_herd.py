@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from tests.twin import Twin
+from tests.twin import Twin, raw_agent
 from tests.twin.models import NAME, ModelRig, raw_model
 from tests.twin.rig import loop_clock, shared_metrics
 
@@ -81,3 +81,23 @@ async def test_a_term_that_can_works_on_them() -> None:
 
     (upgrade,) = twin.all(AGENT_UPGRADE)
     assert upgrade["status"]["phase"] != "Paused"
+
+
+async def test_the_queues_of_all_kinds_are_counted_together() -> None:
+    """How many wait, and for how long the first of them has."""
+    herd = Herd(
+        SUBJECT_KINDS,
+        cluster=Twin(loop_clock),
+        settings=Settings(lease=Key("default", "agentherd")),
+        metrics=shared_metrics(),
+        may_write=lambda: True,
+        clock=loop_clock,
+    )
+    before = (herd.waiting, herd.oldest_wait)
+
+    herd.fleets.put_subject(AGENT, raw_agent())
+    await asyncio.sleep(7)
+    herd.fleets.put_subject(MODEL_DEPLOYMENT, raw_model())
+
+    assert before == (0, 0)
+    assert (herd.waiting, herd.oldest_wait) == (2, 7)

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -168,13 +169,18 @@ def test_all_that_is_told_on_standard_error_is_a_line(capsys: pytest.CaptureFixt
     failing = threading.Thread(target=lambda: int("why"), name="worker")
     failing.start()
     failing.join()
+    lost = SimpleNamespace(
+        exc_type=ValueError, exc_value=None, exc_traceback=None, err_msg="why", object="a finalizer"
+    )
+    sys.unraisablehook(lost)  # type: ignore[arg-type]
     error = ValueError("why")
     sys.excepthook(ValueError, error, None)
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["level"] for line in lines] == ["warning", "error", "critical"]
-    assert lines[2]["message"] == "ended by an error: why"
-    assert all("why" in line["traceback"] for line in lines[1:])
+    assert [line["level"] for line in lines] == ["warning", "error", "error", "critical"]
+    assert lines[2]["message"] == "why: 'a finalizer'"
+    assert lines[3]["message"] == "ended by an error: why"
+    assert all("ValueError" in line["traceback"] for line in lines[1:])
 
 
 @pytest.mark.usefixtures("loggers")
