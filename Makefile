@@ -18,7 +18,7 @@ DEVCLUSTER := $(PYTHON) -m devcluster
 JOBS ?= 3
 TESTS ?=
 
-.PHONY: help demo test test-unit test-e2e test-long bench lint generate reviewable image \
+.PHONY: help demo test test-unit test-e2e test-long bench lint lint-install generate reviewable image \
 	cluster-up cluster-down clean coverage
 
 help: ## Show this help
@@ -87,6 +87,9 @@ lint: .venv/.stamp ## Style, types, layers
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache >/dev/null || .venv/bin/lint-imports --no-cache
+
+lint-install: .venv/.stamp ## What kubeconform, kube-score and checkov find in chart and manifests
+	@$(PYTHON) -m tests.installing
 
 generate: .venv/.stamp ## Write the generated files anew: CRDs, reference, manifests, chart
 	@$(PYTHON) -m agentherd.api
