@@ -76,9 +76,10 @@ test-long: image ## What takes longer: 300,000 requests, 60 rollbacks, 60 verdic
 coverage: .venv/.stamp ## Coverage of the unit tests that ran, lines and branches apart
 	@$(PYTHON) -m tests.coverage_gate
 
-bench: .venv/.stamp ## Benchmarks on the cluster with fake nodes; JSON in .cache/bench
+bench: image ## Benchmarks: 1,000 Agents on fake nodes, swaps of a model under load; JSON in .cache
 	@$(DEVCLUSTER) up --scale
 	@$(DEVCLUSTER) enter --scale -- $(PYTHON) -m tests.bench
+	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m tests.long --only models-swaps models-weights models-pairs
 
 # Code
 
