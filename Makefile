@@ -19,7 +19,7 @@ JOBS ?= 3
 TESTS ?=
 
 .PHONY: help demo test test-unit test-e2e test-long bench lint lint-install generate reviewable image \
-	cluster-up cluster-down clean coverage
+	cluster-up cluster-down clean coverage release
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +53,12 @@ image: cluster-up ## Build the images and give them to the cluster
 
 # Tests
 
-test: ## Everything: unit tests and their coverage, then end-to-end tests on a real cluster
+test: ## Everything: unit tests and coverage, end-to-end tests on a real cluster, what the roles grant
 	@$(MAKE) cluster-up
 	@$(MAKE) test-unit
 	@$(MAKE) coverage
 	@$(MAKE) test-e2e
+	@$(if $(TESTS),,$(PYTHON) -m tests.audit)
 
 test-unit: .venv/.stamp ## Unit and property tests, in seconds
 	@$(PYTHON) -m pytest tests/unit -n auto --cov --cov-report= $(TESTS)
@@ -100,6 +101,9 @@ generate: .venv/.stamp ## Write the generated files anew: CRDs, reference, manif
 reviewable: generate ## What a commit should have been through
 	@.venv/bin/ruff format
 	@$(MAKE) lint test-unit
+
+release: .venv/.stamp ## Build what is handed out into dist/: chart, image, plugin, bills of materials, notes
+	@$(PYTHON) -m release
 
 clean: ## Stop the clusters and remove all that was built
 	@if [ -x $(PYTHON) ]; then $(MAKE) cluster-down; fi
