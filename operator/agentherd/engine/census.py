@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from prometheus_client import Gauge
 
-from agentherd.api import AgentUpgrade, UpgradePhase
+from agentherd.api import AgentUpgrade, AgentUpgradeStatus, UpgradePhase
 from agentherd.domain.kinds import (
     AGENT,
     AGENT_UPGRADE,
@@ -23,18 +24,21 @@ from agentherd.domain.kinds import (
     Kind,
 )
 from agentherd.domain.upgrades.phases import MOVING
+from agentherd.domain.upgrades.strategy import course
 from agentherd.engine.fleets import Fleets
 from agentherd.engine.metrics import MAX_TOLD, Metrics
 from agentherd.engine.store import SUBJECT_KINDS
 
-_RUNNING = MOVING | {UpgradePhase.ROLLING_BACK}
+_RUNNING: Final = MOVING | {UpgradePhase.ROLLING_BACK}
+_GETS_ON: Final = frozenset({UpgradePhase.PROGRESSING, UpgradePhase.PROMOTING})
+"""Phases that nobody has to end."""
 
 
 def take(fleets: Fleets | None, metrics: Metrics) -> None:
     """Set all gauges of what there is; nothing is known without fleets."""
     by_phase = {AGENT: metrics.agents, MODEL_DEPLOYMENT: metrics.models}
     by_phase[AGENT_UPGRADE] = metrics.upgrades
-    by_upgrade = (metrics.weight, metrics.weight_seen, metrics.changed)
+    by_upgrade = (metrics.weight, metrics.weight_seen, metrics.changed, metrics.due)
     for gauge in (metrics.objects, *by_phase.values(), *by_upgrade):
         gauge.clear()
     if fleets is None:
@@ -76,6 +80,26 @@ def _tell(upgrade: AgentUpgrade, metrics: Metrics) -> None:
     metrics.weight.labels(**place).set(status.weight / 100)
     if status.weight_seen is not None:
         metrics.weight_seen.labels(**place).set(status.weight_seen / 100)
-    since: datetime | None = status.history[-1].at if status.history else status.started_at
+    since = status.history[-1].at if status.history else status.started_at
     if since is not None:
-        metrics.changed.labels(**place, phase=str(status.phase)).set(since.timestamp())
+        phase = str(status.phase)
+        metrics.changed.labels(**place, phase=phase).set(since.timestamp())
+        metrics.due.labels(**place, phase=phase).set(_due(status, since).timestamp())
+
+
+def _due(status: AgentUpgradeStatus, since: datetime) -> datetime:
+    """Until when it may well stay where it has been `since` a time.
+
+    A pause of a step ends by itself, and so does the wait for pods and routes, by a rollback.
+    """
+    if status.strategy is None or status.phase not in _GETS_ON:
+        return since
+    way = course(status.strategy, direct=not status.steps)
+    step = way.steps[status.step - 1] if 0 < status.step <= len(way.steps) else None
+    pause = step.pause if step is not None else None
+    waits = (
+        (since, timedelta(0)),
+        (status.progress_since, way.progress_deadline),
+        (status.weight_since, pause or timedelta(0)),
+    )
+    return max(begun + length for begun, length in waits if begun is not None)

@@ -156,6 +156,13 @@ class Metrics:
             "phase",
         )
 
+        self.due = self._gauge(
+            "agentherd_upgrade_due_timestamp_seconds",
+            "When the pause and the deadline of an upgrade that runs are over: it gets on or back",
+            *one,
+            "phase",
+        )
+
     def observe_request(self, verb: str, resource: str, status: int) -> None:
         """Count one request."""
         self.api_requests.labels(verb=verb, resource=resource, status=str(status)).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from agentherd.engine.fleets import Fleets
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.store import Store
 
+NOON = "2026-11-21T12:00:00Z"
 LABELS = {"namespace": "default", "kind": "Agent", "target": "greeter"}
 
 
@@ -55,6 +57,39 @@ def test_the_time_of_the_last_change_is_that_of_the_history(fleets: Fleets) -> N
     assert value(metrics, name, name="greeter-2", phase="Paused", **LABELS) == 1795266000
 
 
+@pytest.mark.parametrize(
+    ("phase", "minutes"), [("Progressing", 120), ("Promoting", 120), ("Paused", 0)]
+)
+def test_an_upgrade_is_due_when_its_pause_and_its_deadline_are_over(
+    fleets: Fleets, phase: str, minutes: int
+) -> None:
+    """A long pause is nothing to be woken for; one that waits for a person has no end to miss."""
+    metrics = Metrics()
+    strategy = {
+        "type": "Canary",
+        "maxSurge": 1,
+        "steps": [{"weight": 25, "pause": {"seconds": 7200}}],
+        "progressDeadlineSeconds": 600,
+        "scaleDownDelaySeconds": 0,
+        "abortScaleDownDelaySeconds": 0,
+        "rollbackWindow": 0,
+    }
+    begun = {
+        "steps": 1,
+        "step": 1,
+        "weightSince": NOON,
+        "progressSince": NOON,
+        "strategy": strategy,
+    }
+    fleets.put_subject(AGENT_UPGRADE, running("greeter-2", phase=phase, **begun))
+
+    census.take(fleets, metrics)
+
+    name = "agentherd_upgrade_due_timestamp_seconds"
+    found = value(metrics, name, name="greeter-2", phase=phase, **LABELS)
+    assert found == datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp() + minutes * 60
+
+
 def test_the_series_of_an_upgrade_go_with_its_end(fleets: Fleets) -> None:
     """Whichever it is; what it was not seen to get has none from the beginning."""
     metrics = Metrics()
@@ -66,7 +101,7 @@ def test_the_series_of_an_upgrade_go_with_its_end(fleets: Fleets) -> None:
     census.take(fleets, metrics)
 
     after = generate_latest(metrics.registry).decode()
-    assert before.count('name="greeter-2"') == 2
+    assert before.count('name="greeter-2"') == 3
     assert "greeter-2" not in after
 
 

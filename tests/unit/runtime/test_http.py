@@ -33,6 +33,7 @@ NAMES = [
     "agentherd_transition_seconds",
     "agentherd_transitions",
     "agentherd_upgrade_changed_timestamp_seconds",
+    "agentherd_upgrade_due_timestamp_seconds",
     "agentherd_upgrade_seconds",
     "agentherd_upgrade_weight_ratio",
     "agentherd_upgrade_weight_seen_ratio",
