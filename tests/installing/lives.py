@@ -28,6 +28,9 @@ WAITS = {"canary": {"steps": [{"weight": 50, "pause": {}}]}, "abortScaleDownDela
 UNSEEN = {"observedGeneration": -1}
 """The status that the API server makes."""
 
+UNMANAGED = {"metadata": {"annotations": {"agentherd.dev/unmanaged": "true"}}}
+"""A patch that has the operator keep its hands off."""
+
 
 @cache
 def moments() -> Moments:
@@ -101,8 +104,7 @@ async def _broken() -> Moments:
     found = {"agent that cannot start": rig.twin.live(AGENT, "greeter")}
     await rig.until_quiet(patience=400)
     found["agent that is late"] = rig.twin.live(AGENT, "greeter")
-    unmanaged = {"annotations": {"agentherd.dev/unmanaged": "true"}}
-    rig.twin.edit(AGENT, "greeter", {"metadata": unmanaged})
+    rig.twin.edit(AGENT, "greeter", UNMANAGED)
     await rig.until_quiet(patience=LONG)
     found["agent that is not managed"] = rig.twin.live(AGENT, "greeter")
     return found
@@ -121,4 +123,7 @@ async def _model() -> Moments:
     twin.edit(MODEL_DEPLOYMENT, NAME, {"spec": {"activeVersion": "v2"}})
     await rig.until_quiet(patience=LONG)
     found["model that was rolled back"] = twin.live(MODEL_DEPLOYMENT, NAME)
+    twin.edit(MODEL_DEPLOYMENT, NAME, UNMANAGED)
+    await rig.until_quiet(patience=LONG)
+    found["model that is not managed"] = twin.live(MODEL_DEPLOYMENT, NAME)
     return found

@@ -40,6 +40,7 @@ SEEN = {
     "model that is up": ("Healthy", "Current"),
     "model whose swap waits": ("Progressing", "InProgress"),
     "model that was rolled back": ("Degraded", "Failed"),
+    "model that is not managed": ("Suspended", "Failed"),
 }
 
 
