@@ -163,7 +163,9 @@ class ApiServer:
     ) -> Raw:
         """Create an object, or find out whether it would be let through."""
         path = kind.path(manifest["metadata"]["namespace"]) + ("?dryRun=All" if dry_run else "")
-        return await self._send("CREATE", kind, path, body=manifest, headers=_JSON)
+        # Apart, because what is only tried may well be refused.
+        verb = "TRY" if dry_run else "CREATE"
+        return await self._send(verb, kind, path, body=manifest, headers=_JSON)
 
     async def replace(self, kind: Kind, manifest: Mapping[str, Any]) -> Raw:
         """Replace an object of the manifest's resourceVersion."""
@@ -265,6 +267,7 @@ _METHODS: Final = {
     "APPLY": "PATCH",
     "PATCH": "PATCH",
     "CREATE": "POST",
+    "TRY": "POST",
     "UPDATE": "PUT",
     "DELETE": "DELETE",
 }

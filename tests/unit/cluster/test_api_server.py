@@ -181,6 +181,17 @@ async def test_what_is_gone_need_not_be_deleted(status: int) -> None:
     assert wire.observed == [("DELETE", "pods", status)]
 
 
+async def test_what_is_only_tried_is_counted_apart() -> None:
+    """That it is refused is what was hoped for, and nothing to be woken for."""
+    refused = always({"message": "no"}, status=403)
+    async with serving(refused) as (api, wire):
+        for dry_run in (True, False):
+            with pytest.raises(AgentherdError):
+                await api.create(AGENT, MANIFEST, dry_run=dry_run)
+
+    assert wire.observed == [("TRY", "agents", 403), ("CREATE", "agents", 403)]
+
+
 async def test_text_of_all_languages_arrives() -> None:
     """Prompts are written in them."""
     async with serving(always({})) as (api, wire):
