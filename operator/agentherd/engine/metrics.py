@@ -62,7 +62,7 @@ class Metrics:
         self.leader = self._gauge("agentherd_leader", "1 while this process holds the Lease")
         self.api_requests = self._counter(
             "agentherd_api_requests_total",
-            "Requests to the API server, by verb (TRY: not kept), resource and status (0: no answer)",
+            "Requests to the API server by verb (TRY: not kept), resource, status (0: no answer)",
             "verb",
             "resource",
             "status",
