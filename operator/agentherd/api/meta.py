@@ -1,8 +1,8 @@
 """What every object of the API has: metadata, conditions, and how models meet the wire.
 
-On the wire names are camelCase, here they are snake_case. Unknown fields are ignored, because
-the API server has already refused or pruned them and a newer one may know more. Models are
-frozen: what was parsed is what was seen.
+On the wire names are camelCase, here they are snake_case. A client ignores fields that it does not
+know, because a newer version may know more; the operator, which acts on what it reads, refuses them
+where it reads objects. Models are frozen: what was parsed is what was seen.
 """
 
 from __future__ import annotations

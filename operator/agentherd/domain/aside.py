@@ -26,6 +26,8 @@ from agentherd.domain.upgrades.status import (
 def hands_off(seen: AgentObservation, now: datetime) -> Iterator[WriteStatus]:
     """Say why nothing is done, and do nothing."""
     before, generation = seen.agent.status, seen.generation
+    if seen.unreadable.startswith("status"):
+        return  # what a newer operator has noted there would be gone
     if seen.unreadable:
         told = not_understood(before.conditions, seen.unreadable, generation=generation, now=now)
     else:

@@ -31,6 +31,7 @@ from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.revision import FollowedModel
 from agentherd.domain.upgrades.approval import is_unchecked
+from agentherd.domain.upgrades.change import is_running
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
 from agentherd.domain.views import JobView, PodView, ReplicaSetView, RevisionView
 from agentherd.engine.mounts import MountFailures
@@ -128,7 +129,7 @@ def agent_observer(
             defaults=defaults,
             version=record.version,
             writer=record.writer,
-            unreadable=record.unreadable,
+            unreadable=record.unreadable or _unreadable(upgrades),
             upgrades=upgrades,
             routes=store.routes.of(key),
             routes_known=routes_known(),
@@ -153,6 +154,15 @@ def agent_observer(
         )
 
     return observe
+
+
+def _unreadable(upgrades: Mapping[str, SeenUpgrade]) -> str:
+    """What is not understood of an upgrade that runs, or may: it cannot be gone on with in part."""
+    for name, each in upgrades.items():
+        may_run = each.unreadable.startswith("status") or is_running(each.upgrade)
+        if each.unreadable and may_run:
+            return f"AgentUpgrade {name}: {each.unreadable}"
+    return ""
 
 
 def _upgrades(

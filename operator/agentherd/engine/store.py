@@ -18,6 +18,7 @@ nobody watches any.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import ValidationError
 
 from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind, TargetRef
+from agentherd.api.meta import ObjectMeta
 from agentherd.domain.judging.testers import tries
 from agentherd.domain.kinds import (
     AGENT,
@@ -58,6 +60,8 @@ from agentherd.engine.tombstones import Tombstones
 H = TypeVar("H", bound=Hashable)
 M = TypeVar("M", bound=Hashable)
 
+log = logging.getLogger(__name__)
+
 Workload = Agent | ModelDeployment
 Subject = Workload | AgentUpgrade
 
@@ -80,6 +84,9 @@ _LEAST: Final[Mapping[Kind, tuple[type[Subject], Mapping[str, Any]]]] = {
 """The model of each subject, and a spec that takes the place of one that cannot be read."""
 
 
+_METADATA: Final = tuple(field.alias or name for name, field in ObjectMeta.model_fields.items())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A subject as it was last seen, and the field manager that wrote its spec.
@@ -94,10 +101,15 @@ class Record:
 
 
 def read_subject(kind: Kind, raw: Mapping[str, Any]) -> tuple[Subject, str]:
-    """Parse a subject; one that is not understood keeps its identity, and the reason is told."""
+    """Parse a subject; one that is not understood keeps its identity, and the reason is told.
+
+    The API server keeps no field that its CRD does not have, so one that is not known here is of a
+    newer version: to go on without it would be to guess. The reason begins with its path.
+    """
     model, least = _LEAST[kind]
+    told = {part: raw[part] for part in ("spec", "status") if part in raw}
     try:
-        return model.model_validate(raw), ""
+        return model.model_validate(told | {"metadata": _metadata(raw)}, extra="forbid"), ""
     except ValidationError as error:
         errors = error.errors()
         spec = dict(least)
@@ -105,11 +117,24 @@ def read_subject(kind: Kind, raw: Mapping[str, Any]) -> tuple[Subject, str]:
             name = str(_target(raw).get("name", ""))
             # It may be what is not understood, so it is not looked at again.
             spec["targetRef"] = TargetRef.model_construct(kind=target_kind(raw), name=name)
-        known = {"metadata": raw["metadata"], "spec": spec}
+        known = {"metadata": _metadata(raw), "spec": spec}
         if all(found["loc"][0] != "status" for found in errors):
             known["status"] = raw.get("status", {})
-        where = ".".join(str(part) for part in errors[0]["loc"])
-        return model.model_validate(known), f"{where}: {errors[0]['msg']}"
+        # What its status says matters most: where that is not known, nothing may be written.
+        first = next((each for each in errors if each["loc"][0] == "status"), errors[0])
+        where = ".".join(str(part) for part in first["loc"])
+        unknown = first["type"] == "extra_forbidden"
+        why = "this version has no such field" if unknown else first["msg"]
+        return model.model_validate(known), f"{where}: {why}"
+
+
+def _metadata(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What is read of the metadata, which Kubernetes may add to at any time."""
+    found = {field: raw["metadata"][field] for field in _METADATA if field in raw["metadata"]}
+    if owners := found.get("ownerReferences"):
+        known = ("uid", "controller")
+        found["ownerReferences"] = [{f: each[f] for f in known if f in each} for each in owners]
+    return found
 
 
 def target_kind(raw: Mapping[str, Any]) -> TargetKind:
@@ -237,6 +262,10 @@ class Store:
         if self._outdated(kind, key, version, known):
             return False
         subject, unreadable = read_subject(kind, raw)
+        if unreadable and (known is None or known.unreadable != unreadable):
+            log.warning(
+                "%s %s is of a newer version and is left as it is: %s", kind.name, key, unreadable
+            )
         self._subjects[kind][key] = Record(
             subject=subject, version=version, writer=last_writer(raw), unreadable=unreadable
         )

@@ -62,8 +62,8 @@ def test_python_and_the_server_have_the_same_defaults(schema: dict[str, Any]) ->
             assert parsed[name] == field["default"], name
 
 
-def test_unknown_fields_are_ignored_at_every_depth(raw_agent: dict[str, Any]) -> None:
-    """An operator that is older than the CRD keeps working."""
+def test_a_client_ignores_unknown_fields_at_every_depth(raw_agent: dict[str, Any]) -> None:
+    """One that is older than the CRD can still show what it knows."""
     extended = deepcopy(raw_agent)
     for part in (
         extended,

@@ -104,6 +104,13 @@ def test_nobody_owns_what_is_left() -> None:
     assert (left.owner, left.generation, left.phase) == (None, 0, None)
 
 
+def test_a_status_of_a_newer_version_is_not_written() -> None:
+    """What is not known in it would be gone."""
+    seen = AgentObservation(agent=agent(), unreadable="status.dreams: no such field")
+
+    assert decide(seen, NOON).intents == ()
+
+
 def test_an_agent_that_is_not_understood_keeps_its_upgrades_as_they_are() -> None:
     """What runs goes on running, and nobody guesses."""
     seen = AgentObservation(

@@ -9,6 +9,7 @@ from tests.twin import NOON, Twin, raw_agent, raw_upgrade
 from tests.twin.rig import Pods, loop_clock
 
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, KUBELET_EVENT, POD, Key
+from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Failure, Ref
 from agentherd.domain.reasons import Reason
 from agentherd.engine.mounts import MountFailures
@@ -94,6 +95,35 @@ def test_upgrades_of_several_agents_that_wait_for_each_other_are_a_circle(
 
     assert seen is not None
     assert {n: each.circle for n, each in seen.upgrades.items()} == {"a": ("a", "b"), "c": ()}
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "held"),
+    [
+        ({"gently": True}, {"phase": "Progressing"}, True),
+        ({"gently": True}, {"phase": "Pending"}, False),
+        ({"gently": True}, {"phase": "Succeeded"}, False),
+        ({}, {"phase": "Progressing", "dreams": 1}, True),
+        ({}, {"phase": "Dreaming"}, True),
+        ({}, {"phase": "Progressing"}, False),
+    ],
+)
+def test_an_upgrade_of_a_newer_version_that_may_run_holds_its_agent(
+    store: Store,
+    observe: ObserveAgent,
+    spec: dict[str, Any],
+    status: dict[str, Any],
+    *,
+    held: bool,
+) -> None:
+    """An older operator would go on with a part of it, or begin it anew."""
+    store.put_subject(AGENT, raw_agent())
+    store.put_subject(AGENT_UPGRADE, raw_upgrade("up", status=status, **spec))
+
+    seen = observe(GREETER, {})
+
+    assert isinstance(seen, AgentObservation)
+    assert seen.unreadable.startswith("AgentUpgrade up: ") == held
 
 
 def test_a_refusal_of_an_earlier_spec_does_not_count(store: Store, observe: ObserveAgent) -> None:

@@ -180,6 +180,8 @@ def test_a_list_finds_the_deletions_that_nobody_told(store: Store) -> None:
     [
         ({"operatingMode": "Hibernating"}, "spec.operatingMode"),
         ({"replicas": -1}, "spec.replicas"),
+        ({"hibernation": {"after": "1h"}}, "spec.hibernation: this version has no such field"),
+        ({"drain": {"gently": True}}, "spec.drain.gently: this version has no such field"),
     ],
 )
 def test_an_agent_of_a_newer_version_is_kept_but_not_understood(
@@ -224,6 +226,25 @@ def test_a_status_that_is_not_understood_is_left_out(store: Store) -> None:
     assert record.unreadable.startswith("status.phase")
     assert record.subject.metadata.name == "greeter"
     assert record.subject.status.phase is None
+
+
+def test_a_status_of_a_newer_version_is_told_of_before_anything_else(store: Store) -> None:
+    """To write it again without what is not known would be to forget it."""
+    store.put_subject(AGENT, known(1, status={"dreams": 3}, hibernation={}))
+
+    record = store.subjects(AGENT)[GREETER]
+    assert record.unreadable == "status.dreams: this version has no such field"
+
+
+def test_what_kubernetes_adds_to_metadata_is_nobodys_version(store: Store) -> None:
+    """Only the spec and the status are ours."""
+    owner = {"uid": "u", "controller": True, "kind": "Fleet", "fromTheFuture": 1}
+    metadata = {"labels": {"a": "b"}, "selfLink": "/", "ownerReferences": [owner]}
+    store.put_subject(AGENT, known(1, metadata=metadata))
+
+    record = store.subjects(AGENT)[GREETER]
+    assert record.unreadable == ""
+    assert record.subject.metadata.controller == "u"
 
 
 # Children
