@@ -134,11 +134,13 @@ def audit(layout: Layout) -> dict[str, Any]:
     """
     everybody: dict[str, Any] = {"level": "Metadata"}
     accounts = {**everybody, "userGroups": ["system:serviceaccounts"]}
+    # Those of the controllers ask for more than all others together.
+    controllers = {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]}
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [everybody] if layout.scale else [accounts, {"level": "None"}],
+        "rules": [everybody] if layout.scale else [controllers, accounts, {"level": "None"}],
     }
 
 

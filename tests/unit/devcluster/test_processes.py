@@ -87,6 +87,7 @@ def test_what_operators_do_is_audited_and_nothing_else() -> None:
     rules = settings.audit(normal({}))["rules"]
 
     assert rules == [
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
         {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
         {"level": "None"},
     ]
