@@ -58,10 +58,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [agentherd.dev]
   resources: [agents, modeldeployments]
   verbs: [get, list, patch, watch]
-# Made for every change of a running Agent.
+# Made for every change of a running Agent or model; a canary that is made active is promoted.
 - apiGroups: [agentherd.dev]
   resources: [agentupgrades]
-  verbs: [create, delete, list, watch]
+  verbs: [create, delete, list, patch, watch]
 - apiGroups: [agentherd.dev]
   resources: [agents/status, agentupgrades/status, modeldeployments/status]
   verbs: [patch]

@@ -78,9 +78,9 @@ def test_gateways_are_only_followed(kind: Kind) -> None:
     assert granted(kind) == {"list", "watch"}
 
 
-def test_an_upgrade_is_made_followed_and_removed_and_never_changed() -> None:
-    """What a person asked for in it stays what it was; only its status is written."""
-    assert granted(AGENT_UPGRADE) == {"create", "delete", "list", "watch"}
+def test_an_upgrade_is_made_followed_promoted_and_removed() -> None:
+    """A canary of a model that somebody makes the active version is promoted in its upgrade."""
+    assert granted(AGENT_UPGRADE) == {"create", "delete", "list", "patch", "watch"}
 
 
 @pytest.mark.parametrize("kind", WORKLOADS.values(), ids=lambda kind: kind.plural)
