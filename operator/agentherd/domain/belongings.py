@@ -63,9 +63,10 @@ def agent_children(
             # Before all that runs as it: a refusal of a record keeps the rest from being made.
             stage=Stage.RECORD,
         )
-    if _account_is_anothers(seen):
-        usable = [r for r in usable if children.service_account(agent, r) is None]
+    taken = _account_is_anothers(seen)
     for revision in usable:
+        if taken and children.service_account(agent, revision) is not None:
+            continue  # what runs already stays as it is
         yield from _revision_children(seen, revision, goal=goal, sizes=sizes)
     if alone and not any(r.in_place and r.mounts_config for r in usable):
         yield from keep(seen, CONFIG_MAP, companion_name(name), None, seen.config_maps)
@@ -90,7 +91,9 @@ def baseline_children(
     """
     size = sizes.get(revision.hash, 0)
     name = baseline_name(seen.agent.metadata.name, revision.hash)
-    if size and revision.known and _pods(seen, revision) is not None:
+    own = children.service_account(seen.agent, revision) is not None
+    refused = own and _account_is_anothers(seen)
+    if size and revision.known and not refused and _pods(seen, revision) is not None:
         yield from keep(
             seen,
             REPLICA_SET,

@@ -8,7 +8,7 @@ from typing import Any
 from tests.twin import Controllers, Rig, Twin, in_fake_time, raw_agent
 from tests.twin.rig import loop_clock
 
-from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, SERVICE_ACCOUNT
+from agentherd.domain.kinds import AGENT, CONFIG_MAP, POD, REPLICA_SET, SERVICE_ACCOUNT
 from agentherd.engine.reconciler import FORBIDDEN_RETRY
 
 ACCOUNT = {"metadata": {"name": "agentherd-greeter", "namespace": "default"}}
@@ -64,3 +64,22 @@ def test_one_that_names_its_account_runs_as_that() -> None:
 
     (pod,) = twin.all(POD)
     assert pod["spec"]["serviceAccountName"] == "mine"
+
+
+def test_what_runs_keeps_its_config_when_its_account_is_taken() -> None:
+    """The pods have it mounted, and one whose container starts again needs it."""
+
+    async def live() -> tuple[list[str], list[str]]:
+        twin = Twin(loop_clock)
+        rig = Rig(twin, controllers=Controllers(twin))
+        twin.put(AGENT, raw_agent(replicas=1, config={"prompt": "hi"}, configUpdate="InPlace"))
+        await _work(rig, seconds=3)
+        before = twin.names(CONFIG_MAP)
+        twin.remove(SERVICE_ACCOUNT, "agentherd-greeter")
+        twin.put(SERVICE_ACCOUNT, ACCOUNT)
+        await _work(rig, seconds=3)
+        return before, twin.names(CONFIG_MAP)
+
+    before, after = in_fake_time(live)
+
+    assert before == after == ["agentherd-greeter"]
