@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.twin import Rig, Twin, in_fake_time, raw_agent
 from tests.twin.rig import loop_clock
 
+from agentherd.domain.errors import Forbidden
 from agentherd.domain.kinds import (
     AGENT,
     AGENT_UPGRADE,
@@ -19,6 +20,7 @@ from agentherd.domain.kinds import (
     REVISION_LABEL,
     ROUTE_KINDS,
     SERVICE,
+    Kind,
 )
 from agentherd.domain.plan import Delete
 
@@ -77,6 +79,17 @@ def status_of(rig: Rig) -> dict[str, Any]:
 def condition(rig: Rig, kind: str) -> tuple[str, str, str]:
     (found,) = (c for c in status_of(rig)["conditions"] if c["type"] == kind)
     return found["status"], found["reason"], found["message"]
+
+
+async def turns(rig: Rig, *, seconds: int) -> None:
+    """Let operator and controllers work for a while, whatever they are told of."""
+    for _ in range(2 * seconds):
+        rig.feed()
+        await rig.work()
+        rig.controllers.settle()
+        await asyncio.sleep(0.5)
+        for key in rig.pods.telling():
+            rig.reconciler.queue.add(key)
 
 
 def sent(rig: Rig) -> list[tuple[bool, int, int | None]]:
@@ -206,6 +219,34 @@ def test_who_takes_over_at_another_port_is_reached_by_its_own_service_at_first()
     assert ready == (own, [9090], "new", 2)
     assert back == ([(True, 9090, None)], [9090], "new", 2)
     assert last == ([(True, 9090, None)], [9090], "new", 1)
+
+
+def test_a_version_keeps_its_service_while_a_route_sends_there() -> None:
+    """However long the write that would end it is refused."""
+    first, second = ports(8080, name="http"), ports(9090, name="http", image="agent:2")
+    policy = {"canary": {"steps": []}, "scaleDownDelaySeconds": 0}
+
+    async def life() -> tuple[Any, list[str]]:
+        rig = Rig(Twin(loop_clock))
+        reached = OWN | {"port": "http"}
+        rig.twin.put(AGENT, raw_agent(replicas=2, template=first, traffic=reached))
+        await rig.until_quiet()
+        edited(template=second, upgradePolicy=policy)(rig)
+        write = rig.twin.apply
+
+        async def refuse(kind: Kind, *words: Any, **named: Any) -> Any:
+            if kind is HTTP_ROUTE and status_of(rig).get("phase") == "Succeeded":
+                raise Forbidden("routes are frozen")
+            return await write(kind, *words, **named)
+
+        rig.twin.apply = refuse  # type: ignore[method-assign]
+        await turns(rig, seconds=30)
+        return sent(rig), [raw["metadata"]["name"] for raw in rig.twin.all(SERVICE)]
+
+    route, services = in_fake_time(life)
+
+    assert route == [(True, 9090, 0), (False, 9090, 100)]
+    assert len(services) == 2
 
 
 CHANGES = st.fixed_dictionaries(

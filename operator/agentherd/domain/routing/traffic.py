@@ -293,10 +293,19 @@ def _revision_services(seen: AgentObservation, split: Split) -> Intents:
     for name, child in seen.services.items():
         if name == wanted or not is_revision_service(agent.metadata.name, name):
             continue
-        if name.rpartition("-")[2] in serving or child.deleting:
+        if name.rpartition("-")[2] in serving or child.deleting or _is_sent_to(seen, name):
             continue
         if child.owner == agent.metadata.uid:
             yield Delete(kind=SERVICE, name=name, uid=child.uid, stage=Stage.SCALE)
+
+
+def _is_sent_to(seen: AgentObservation, service: str) -> bool:
+    """Whether a route still gives the Service requests: the write that ends it may be refused."""
+    return any(
+        sends_to(view.rules, namespace=view.namespace, ours=service.__eq__)
+        for view in seen.routes.values()
+        if not view.deleting
+    )
 
 
 def _admissions(seen: AgentObservation, split: Split) -> Intents:

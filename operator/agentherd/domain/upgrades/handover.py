@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from agentherd.api import StrategyType, UpgradePhase
 from agentherd.domain.observation import AgentObservation
@@ -21,6 +22,8 @@ from agentherd.domain.revision import Revision
 from agentherd.domain.routing.ports import served_port
 from agentherd.domain.routing.traffic import Split
 from agentherd.domain.upgrades.run import Run
+
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ class Handover:
 
     def sizes(self, seen: AgentObservation, sizes: Mapping[str, int]) -> Mapping[str, int]:
         """The sizes, in which those whom the Agent's Service leads to stay as long as it does."""
-        if self.before is None:
+        if self.before is None or not seen.wanted:
             return sizes
         there = {view.revision: view.wanted for view in seen.sets()}.get(self.before.hash, 0)
         return {**sizes, self.before.hash: max(there, sizes.get(self.before.hash, 0))}
@@ -77,9 +80,11 @@ def handover(
         return Handover(until=now + settle, before=before)
     if status.phase is not UpgradePhase.SUCCEEDED or status.finished_at is None:
         return None
+    # The end is kept in whole seconds, and is up to one of them later than it says.
+    begin, lasts = status.finished_at + _SECOND, max(settle, _SECOND)
     stages = (
-        Handover(until=status.finished_at + settle, before=before),
-        Handover(until=status.finished_at + 2 * settle),
-        Handover(until=status.finished_at + 3 * settle, routed=False),
+        Handover(until=begin + lasts, before=before),
+        Handover(until=begin + 2 * lasts),
+        Handover(until=begin + 3 * lasts, routed=False),
     )
     return next((stage for stage in stages if now < stage.until), None)
