@@ -36,8 +36,14 @@ def conditions(
     facts: Facts, verdict: Verdict, *, ready: int, generation: int, before: Iterable[Condition]
 ) -> tuple[Condition, ...]:
     """All conditions; a time of transition is kept from `before` while the status is the same."""
-    # An error may end by itself, but whoever waits for that has waited long enough.
-    lasting = verdict.phase is facts.phase is Phase.ERROR and facts.observed and facts.late
+    before = tuple(before)
+    # An error may end by itself, but whoever waits for that has waited long enough, also where a
+    # deployment was late before it became one.
+    stalled_before = any(
+        c.type == "Stalled" and c.observed_generation == generation for c in before
+    )
+    lasting = verdict.phase is facts.phase is Phase.ERROR and facts.observed
+    lasting = lasting and (facts.late or stalled_before)
     stalled = facts.failure is not None or verdict.reason in _FINAL_FAULTS or lasting
     said: list[Said] = [
         ("Ready", _status(verdict.done), verdict.reason, verdict.message),
