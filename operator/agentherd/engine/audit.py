@@ -163,7 +163,8 @@ def _of_upgrade(
     record: Record, was: AgentUpgradeStatus, now: AgentUpgradeStatus, at: datetime
 ) -> Iterator[Deed]:
     if was.phase is None:
-        annotations = record.subject.metadata.annotations
+        # In an upgrade of its own the operator has noted for whom; anybody may write such a note.
+        annotations = record.subject.metadata.annotations if record.writer in {"", OPERATOR} else {}
         asked = annotations.get(REQUESTED_BY_ANNOTATION) or record.writer or OPERATOR
         yield Deed(action="Requested", actor=asked, at=at)
     for done in _new(was.controls, now.controls):
