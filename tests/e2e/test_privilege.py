@@ -17,6 +17,7 @@ from tests.e2e.cluster import Object, Refused, path
 from tests.e2e.identity import USER
 from tests.e2e.operator_process import ROOT
 from tests.e2e.sample import agent, template
+from tests.e2e.served import PARENT
 from tests.e2e.test_approval import _until
 from tests.e2e.test_upgrade_words import quiet, upgrade
 from tests.e2e.world import Command, World
@@ -256,6 +257,31 @@ def test_nothing_runs_as_an_account_that_has_the_name_by_chance(people: World) -
     world.wait_for_condition("chosen", "Stalled", "True", within=10)
 
     assert world.children("chosen", "ReplicaSet") == []
+
+
+def test_what_an_agent_does_not_need_any_more_is_removed(people: World) -> None:
+    """So each verb by which the operator removes is one that it has a use for."""
+    world = people
+    account = {"metadata": {"name": "own", "namespace": world.namespace}}
+    world.cluster.create("ServiceAccount", account)
+    traffic = {"protocol": "GRPC", "parentRefs": [PARENT], "settleSeconds": 0}
+    rich = {"config": {"greeting": "Hi"}, "configUpdate": "InPlace", "traffic": traffic}
+    world.apply(quiet("tidy", replicas=1, revisionHistoryLimit=0, **rich))
+    world.wait_until_ready("tidy")
+
+    for version in ("2.0.0", "3.0.0"):
+        poor = quiet("tidy", replicas=1, revisionHistoryLimit=0, version=version)
+        poor["spec"]["template"]["spec"]["serviceAccountName"] = "own"
+        world.apply(poor)
+        world.wait_upgrade(f"tidy-{version[0]}", "Succeeded")
+
+    for kind, name in (
+        ("GRPCRoute", "tidy"),
+        ("ConfigMap", "agentherd-tidy"),
+        ("ServiceAccount", "agentherd-tidy"),
+        ("AgentUpgrade", "tidy-2"),
+    ):
+        world.wait_until_gone(kind, name)
 
 
 @pytest.mark.row("L01")
