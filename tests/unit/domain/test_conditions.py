@@ -96,6 +96,17 @@ def test_an_error_that_lasts_is_stalled(since: timedelta, observed: bool, expect
     assert {"Reconciling", "Stalled"} & set(found) == {expected}
 
 
+def test_an_error_after_a_late_deployment_stays_stalled() -> None:
+    """It began just now, but who waits has been told that it failed."""
+    late = Verdict(Phase.ERROR, Reason.PROGRESS_DEADLINE_EXCEEDED, "x")
+    before = conditions(facts(), late, ready=0, generation=1, before=())
+    crash = Verdict(Phase.ERROR, Reason.CRASHING, "x")
+
+    found = conditions(facts(phase=Phase.ERROR), crash, ready=0, generation=1, before=before)
+
+    assert "Stalled" in {condition.type for condition in found}
+
+
 @pytest.mark.parametrize("reason", [Reason.DEPENDENCY_CYCLE, Reason.PROGRESS_DEADLINE_EXCEEDED])
 def test_what_ends_only_by_a_change_of_the_spec_is_stalled(reason: Reason) -> None:
     """kstatus shows it as failed."""

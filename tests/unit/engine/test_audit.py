@@ -62,6 +62,23 @@ async def changed(metrics: Metrics, *, image: str, sick: bool = False) -> tuple[
     return rig, twin
 
 
+async def test_nobody_asks_in_the_name_of_another(told: list[Told]) -> None:
+    """Anybody may write into an upgrade of one's own for whom it is said to be."""
+    rig, twin = await changed(Metrics(), image="agent:2")
+    forged = {
+        "name": "mine",
+        "namespace": "default",
+        "annotations": {"agentherd.dev/requested-by": "alice"},
+    }
+    spec = {"targetRef": {"name": "greeter"}, "to": {"image": "agent:3"}}
+    twin.put(AGENT_UPGRADE, {"metadata": forged, "spec": spec}, manager="kubectl")
+    await rig.until_quiet(patience=20)
+
+    asked = [each.deed.actor for each in told if each.deed.action == "Requested"]
+
+    assert asked == ["kubectl", "kubectl"]
+
+
 async def test_every_phase_of_an_upgrade_is_told_with_its_correlation_id(told: list[Told]) -> None:
     """From who asked for it to its end, whoever made the object; the Agent's lines have it too."""
     _, twin = await changed(Metrics(), image="agent:2")
