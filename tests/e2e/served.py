@@ -97,7 +97,7 @@ def routed(world: World, name: str, *, traffic: Object | None = None, **spec: An
     reached: Object = {
         "parentRefs": [PARENT],
         "hostnames": [hostname(world, name)],
-        "settleSeconds": 1,
+        "settleSeconds": 2,
         **(traffic or {}),
     }
     return served(name, traffic=reached, **spec)
@@ -111,8 +111,11 @@ def step(weight: int, *, seconds: int | None = None, waits: bool = False) -> Obj
 
 
 def canary(*steps: Object, **policy: Any) -> Object:
-    """A policy with these steps, after which the pods that lost go soon."""
-    soon = {"scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1}
+    """A policy with these steps, after which the pods that lost go soon.
+
+    Not sooner than a Gateway that waits for a processor has followed the route.
+    """
+    soon = {"scaleDownDelaySeconds": 3, "abortScaleDownDelaySeconds": 3}
     return {"type": "Canary", "canary": {"steps": list(steps)}, **soon, **policy}
 
 
@@ -234,6 +237,16 @@ def wait_until_sent(world: World, running: Load, requests: int, *, within: float
     """Wait until so many further requests of a load are over."""
     before = running.so_far().sent
     world.operator.wait_until(lambda: running.so_far().sent >= before + requests, within=within)
+
+
+def wait_until_reached(world: World, running: Load, version: str, *, requests: int = 20) -> None:
+    """Wait until a version has answered so many requests of a load."""
+
+    def holds() -> bool:
+        answers = running.so_far().answers
+        return sum(answer.version == version for answer in answers) >= requests
+
+    world.operator.wait_until(holds, within=FOLLOWED_WITHIN)
 
 
 def wait_until_only(world: World, running: Load, version: str) -> float:

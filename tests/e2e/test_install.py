@@ -161,5 +161,6 @@ def test_a_release_runs_an_agent_and_leaves_it_when_it_goes(
         "serviceaccount/agentherd-a",
         "serviceaccount/default",
     ]
-    (pod,) = cluster.moment("Pod", namespace=namespace).items
+    own = "agentherd.dev/agent=a"  # those of the operator are on their way out
+    (pod,) = cluster.moment("Pod", namespace=namespace, labels=own).items
     assert condition_status(pod, "Ready") == "True"
