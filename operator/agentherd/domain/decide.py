@@ -68,6 +68,7 @@ from agentherd.domain.upgrades.phases import ENDED
 from agentherd.domain.upgrades.rollout import (
     first_sizes,
     kept_until,
+    superseded_at,
     upgrade_sizes,
 )
 from agentherd.domain.upgrades.run import (
@@ -132,6 +133,7 @@ def _planned(
     wanted = 0 if waiting_for else seen.wanted
     sizes = _sizes(seen, choice, under_way, stable=stable, wanted=wanted, now=now)
     sizes = over.sizes(seen, sizes) if over else sizes
+    sizes, left_at = _left(seen, sizes, settle=settle, now=now)
     fresh = fresh_sizes(seen, under_way, sizes, stable=stable)
     contents = _contents(seen, sizes, choice, serving)
     shrunk = sized(seen, sizes, contents, fresh=fresh, settle=settle, now=now)
@@ -198,7 +200,9 @@ def _planned(
         [*(i for i in intents if _is_due(seen, i, under_way, now)), *told],
         wake_at=now
         if _leads_on(seen, status, under_way) or _goes_back(seen, under_way, intents, now)
-        else _wake_at(seen, facts, under_way, (shrunk.wake_at, over.until if over else None), now),
+        else _wake_at(
+            seen, facts, under_way, (shrunk.wake_at, over.until if over else None, left_at), now
+        ),
         measure=measured(seen, contents, under_way),
         ask=_asked(seen, under_way, now),
     )
@@ -267,6 +271,25 @@ def _split(
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
     )
+
+
+def _left(
+    seen: AgentObservation, sizes: Mapping[str, int], *, settle: timedelta, now: datetime
+) -> tuple[Mapping[str, int], datetime | None]:
+    """The sizes with the pods that a superseded upgrade leaves, and until when they stay.
+
+    Whoever passes requests on is to learn from the route that nothing is for them any more, before
+    they are gone. The end of an upgrade is kept in whole seconds.
+    """
+    if seen.agent.spec.traffic is None or not seen.wanted:
+        return sizes, None
+    ended = superseded_at(each.upgrade.status for each in seen.upgrades.values())
+    until = {revision: at + settle + timedelta(seconds=1) for revision, at in ended.items()}
+    there = {
+        view.revision: view.wanted for view in seen.sets() if now < until.get(view.revision, now)
+    }
+    kept = {revision: size for revision, size in there.items() if size and not sizes.get(revision)}
+    return {**sizes, **kept}, min((until[revision] for revision in kept), default=None)
 
 
 def _undone(under_way: Run) -> Revision | None:

@@ -21,11 +21,13 @@ from agentherd.domain.kinds import (
     TRAFFIC_LABEL,
     TRAFFIC_OFF,
     TRAFFIC_ON,
+    revision_service_name,
 )
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Delete, Merge, Scale, Stage
 from agentherd.domain.readings import Counters, Target
 from agentherd.domain.revision import Revision
+from agentherd.domain.routing.traffic import is_sent_to
 from agentherd.domain.template import container_ports, probed_paths, probed_port
 from agentherd.domain.upgrades.attempt import stale_pods
 from agentherd.domain.upgrades.run import Run
@@ -74,6 +76,10 @@ def sized(
     for view in (*seen.sets(), *seen.baselines()):
         wanted, found = (fresh, baselines) if view.baseline else (sizes, result)
         size = wanted.get(view.revision, 0)
+        service = revision_service_name(seen.agent.metadata.name, view.revision)
+        if seen.wanted and not (size or view.baseline) and is_sent_to(seen, service):
+            # The route is on its way; who passes requests on is not to learn of the pods first.
+            size = view.wanted
         shrinking = _shrink(seen, view, size, revisions, settle=settle, now=now)
         found[view.revision] = shrinking.size
         intents += _writes(seen, view, shrinking)

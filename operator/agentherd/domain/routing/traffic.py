@@ -293,14 +293,14 @@ def _revision_services(seen: AgentObservation, split: Split) -> Intents:
     for name, child in seen.services.items():
         if name == wanted or not is_revision_service(agent.metadata.name, name):
             continue
-        if name.rpartition("-")[2] in serving or child.deleting or _is_sent_to(seen, name):
+        if name.rpartition("-")[2] in serving or child.deleting or is_sent_to(seen, name):
             continue
         if child.owner == agent.metadata.uid:
             yield Delete(kind=SERVICE, name=name, uid=child.uid, stage=Stage.SCALE)
 
 
-def _is_sent_to(seen: AgentObservation, service: str) -> bool:
-    """Whether a route still gives the Service requests: the write that ends it may be refused."""
+def is_sent_to(seen: AgentObservation, service: str) -> bool:
+    """Whether a route is seen to give the Service requests; the write that ends it may fail."""
     return any(
         sends_to(view.rules, namespace=view.namespace, ours=service.__eq__)
         for view in seen.routes.values()
