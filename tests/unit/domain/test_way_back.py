@@ -17,9 +17,12 @@ from agentherd.domain.kinds import (
     AGENT,
     AGENT_UPGRADE,
     HTTP_ROUTE,
+    POD,
     REVISION_LABEL,
     ROUTE_KINDS,
     SERVICE,
+    TRAFFIC_LABEL,
+    TRAFFIC_OFF,
     Kind,
 )
 from agentherd.domain.plan import Delete
@@ -247,6 +250,34 @@ def test_a_version_keeps_its_service_while_a_route_sends_there() -> None:
 
     assert route == [(True, 9090, 0), (False, 9090, 100)]
     assert len(services) == 2
+
+
+def test_the_pods_of_a_superseded_version_outlast_its_part_of_the_route() -> None:
+    """Until whoever passes requests on has had the time to settle, they answer."""
+
+    async def life() -> list[tuple[bool, int]]:
+        rig = Rig(Twin(loop_clock))
+        reached = OWN | {"settleSeconds": 5}
+        rig.twin.put(AGENT, raw_agent(replicas=2, traffic=reached, upgradePolicy=HALF))
+        await rig.until_quiet()
+        edited(template=ports(8080, image="agent:2"))(rig)
+        await rig.until_quiet()
+        edited(template=raw_agent()["spec"]["template"])(rig)
+        found: list[tuple[bool, int]] = []
+        for _ in range(10):
+            await turns(rig, seconds=1)
+            out = sum(
+                raw["metadata"]["labels"].get(TRAFFIC_LABEL) == TRAFFIC_OFF
+                for raw in rig.twin.all(POD)
+            )
+            found.append((len(sent(rig)) > 1, out))
+        return found
+
+    found = in_fake_time(life)
+
+    assert not any(routed for routed, _ in found)
+    assert [out for _, out in found[:4]] == [0, 0, 0, 0]
+    assert max(out for _, out in found) == 1
 
 
 CHANGES = st.fixed_dictionaries(
