@@ -115,9 +115,13 @@ class Elector:
         """Give the Lease back, so that another process need not wait for it to expire."""
         if self._lease is None or self._held_by_other():
             return
-        spec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
             async with asyncio.timeout(PERIOD):
+                # A renewal that was cut off may have been written all the same.
+                self._lease = await self._read()
+                if self._lease is None or self._held_by_other():
+                    return
+                spec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
                 await self._cluster.replace(LEASE, {**self._lease, "spec": spec})
         except (AgentherdError, TimeoutError) as error:
             log.warning("the Lease %s is not given back: %s", self._key, error or "timeout")

@@ -177,6 +177,19 @@ async def test_what_is_not_held_is_not_given_back(twin: Twin, state: str) -> Non
     assert twin.writes == writes
 
 
+async def test_a_lease_is_given_back_though_its_last_renewal_was_cut_off(twin: Twin) -> None:
+    """It was written, and the answer was not waited for."""
+    one, two = elector(twin, "one"), elector(twin, "two")
+    await one.acquire()
+    twin.edit(LEASE, KEY.name, {"spec": {"renewTime": "2026-11-22T05:00:00.000000Z"}})
+    began = now()
+
+    await one.release()
+    await two.acquire()
+
+    assert now() == began
+
+
 async def test_a_lease_that_cannot_be_given_back_expires(
     twin: Twin, caplog: pytest.LogCaptureFixture
 ) -> None:
