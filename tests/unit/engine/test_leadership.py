@@ -181,7 +181,8 @@ async def test_a_lease_is_given_back_though_its_last_renewal_was_cut_off(twin: T
     """It was written, and the answer was not waited for."""
     one, two = elector(twin, "one"), elector(twin, "two")
     await one.acquire()
-    twin.edit(LEASE, KEY.name, {"spec": {"renewTime": "2026-11-22T05:00:00.000000Z"}})
+    renewed = {"spec": {"renewTime": "2026-11-22T05:00:00.000000Z"}}
+    twin.edit(LEASE, KEY.name, renewed, namespace=KEY.namespace)
     began = now()
 
     await one.release()
