@@ -89,6 +89,22 @@ def wait_until_measured(world: World, name: str, times: int, *, within: float) -
     )
 
 
+def wait_until_held(world: World, name: str) -> Object:
+    """Wait until an upgrade stands at its first step for want of a measurement of use.
+
+    A step is Paused before that too: as long as its own time is not over.
+    """
+    return world.wait_until(
+        "AgentUpgrade",
+        name,
+        lambda seen: (
+            seen["status"].get("step") == 1
+            and (condition(seen, "Progressing") or {}).get("reason") == "Inconclusive"
+        ),
+        within=START,
+    )
+
+
 @contextmanager
 def judging(world: World, name: str) -> Iterator[Judge]:
     """A source at an address that the pods of an Agent, and so the operator, can reach."""
@@ -127,14 +143,13 @@ def test_a_source_of_no_use_holds_the_upgrade_and_is_told(
     world, upgrade = shared_world, held[name]
     told = USELESS[name][1] if name in USELESS else "cannot connect to"
 
-    found = wait_until_measured(world, upgrade, ROUNDS, within=START + 2 * SLOW)
-    found = wait_at_step(world, upgrade, 1)
+    wait_until_measured(world, upgrade, ROUNDS, within=START + 2 * SLOW)
+    found = wait_until_held(world, upgrade)
 
     measurements = metric(found)["measurements"]
     assert {(m["verdict"], m.get("value")) for m in measurements} == {("Inconclusive", None)}
     assert all(told in m["message"] for m in measurements)
-    progressing = condition(found, "Progressing") or {}
-    assert (progressing["reason"], told in progressing["message"]) == ("Inconclusive", True)
+    assert told in (condition(found, "Progressing") or {})["message"]
     assert "rollback" not in found["status"]
     assert world.status(name)["stableRevision"] == found["status"]["fromRevision"]
 
@@ -427,7 +442,7 @@ def test_a_query_of_no_use_holds_the_upgrade_and_is_told(
         upgrade = change(world, "asked", version="2.0.0")
 
         wait_until_measured(world, upgrade, ROUNDS, within=START)
-        found = wait_at_step(world, upgrade, 1)
+        found = wait_until_held(world, upgrade)
 
     assert told in metric(found)["measurements"][-1]["message"].lower()
     assert told in (condition(found, "Progressing") or {})["message"].lower()
