@@ -210,6 +210,15 @@ class Rig:
             finally:
                 queue.done(key)
 
+    async def live(self, *, seconds: int) -> None:
+        """Let operator and controllers work for so long, whatever changes."""
+        for _ in range(seconds):
+            for _ in range(6):
+                self.feed()
+                await self.work()
+                self.controllers.settle()
+            await asyncio.sleep(1)
+
     async def until_quiet(self, *, patience: float = GATHER_SECONDS + 1) -> None:
         """Let operator and controllers work until nothing changes for `patience` seconds."""
         for _ in range(ROUNDS):

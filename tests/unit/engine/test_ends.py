@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from tests.twin import Controllers, Rig, Twin, in_fake_time, raw_agent
@@ -18,23 +17,14 @@ def outcome(*, seconds: int, **spec: Any) -> dict[str, Any]:
         twin = Twin(loop_clock)
         rig = Rig(twin, controllers=Controllers(twin))
         twin.put(AGENT, raw_agent(replicas=1, **spec))
-        await _work(rig, seconds=2)
+        await rig.live(seconds=2)
         changed = raw_agent(replicas=1, image="agent:2", **spec)
         twin.edit(AGENT, "greeter", {"spec": changed["spec"]}, manager="kubectl")
-        await _work(rig, seconds=seconds)
+        await rig.live(seconds=seconds)
         status: dict[str, Any] = twin.live(AGENT_UPGRADE, "greeter-2")["status"]
         return status
 
     return in_fake_time(live)
-
-
-async def _work(rig: Rig, *, seconds: int) -> None:
-    for _ in range(seconds):
-        for _ in range(6):
-            rig.feed()
-            await rig.work()
-            rig.controllers.settle()
-        await asyncio.sleep(1)
 
 
 def test_it_succeeds_though_nothing_else_happens() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from tests.twin import Controllers, Rig, Twin, in_fake_time, raw_agent
@@ -23,22 +22,13 @@ def lived(*, template: dict[str, Any] | None = None, freed: bool = False) -> Twi
         twin.put(SERVICE_ACCOUNT, ACCOUNT)
         spec = {"template": template} if template else {}
         twin.put(AGENT, raw_agent(replicas=1, **spec))
-        await _work(rig, seconds=3)
+        await rig.live(seconds=3)
         if freed:
             twin.remove(SERVICE_ACCOUNT, "agentherd-greeter")
-            await _work(rig, seconds=int(FORBIDDEN_RETRY.total_seconds()) + 3)
+            await rig.live(seconds=int(FORBIDDEN_RETRY.total_seconds()) + 3)
         return twin
 
     return in_fake_time(live)
-
-
-async def _work(rig: Rig, *, seconds: int) -> None:
-    for _ in range(seconds):
-        for _ in range(6):
-            rig.feed()
-            await rig.work()
-            rig.controllers.settle()
-        await asyncio.sleep(1)
 
 
 def test_nothing_runs_as_the_account_of_somebody_else() -> None:
@@ -73,11 +63,11 @@ def test_what_runs_keeps_its_config_when_its_account_is_taken() -> None:
         twin = Twin(loop_clock)
         rig = Rig(twin, controllers=Controllers(twin))
         twin.put(AGENT, raw_agent(replicas=1, config={"prompt": "hi"}, configUpdate="InPlace"))
-        await _work(rig, seconds=3)
+        await rig.live(seconds=3)
         before = twin.names(CONFIG_MAP)
         twin.remove(SERVICE_ACCOUNT, "agentherd-greeter")
         twin.put(SERVICE_ACCOUNT, ACCOUNT)
-        await _work(rig, seconds=3)
+        await rig.live(seconds=3)
         return before, twin.names(CONFIG_MAP)
 
     before, after = in_fake_time(live)
