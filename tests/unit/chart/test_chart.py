@@ -168,6 +168,16 @@ def test_named_namespaces_need_no_right_in_the_cluster() -> None:
     assert {"--namespace=red", "--namespace=blue"} <= set(container(found)["args"])
 
 
+def test_the_operator_may_serve_the_namespace_it_runs_in() -> None:
+    """The role for its Lease and the role for the Agents are then in one namespace."""
+    found = chart(values=CHART / "ci/served-by-its-own-values.yaml")
+
+    for name, leases in (("agentherd", False), ("agentherd-lease", True)):
+        rules = found["Role", "agentherd", name]["rules"]
+        assert found["RoleBinding", "agentherd", name]["roleRef"]["name"] == name
+        assert all((rule["resources"] == ["leases"]) is leases for rule in rules)
+
+
 def test_two_releases_do_not_share_a_name() -> None:
     """Objects of the cluster carry the namespace of the release, and so do not collide."""
     first = chart(release="one", namespace="a")
