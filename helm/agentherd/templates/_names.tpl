@@ -28,7 +28,7 @@
 
 {{- define "agentherd.selector" -}}
 app.kubernetes.io/name: agentherd
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "agentherd.labels" -}}

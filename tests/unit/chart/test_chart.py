@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ DEFINITIONS = (
     "modeldeployments.agentherd.dev",
 )
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+BARE = re.compile(r"(?m)(?:[:-] |\[)(?:\d+e\d+|123|456|on|off|yes|0x10|1_000|2001-01-01)(?:[],]|$)")
+"""What Helm and the API server do not read as a string where nothing quotes it."""
 SECRET_LIMIT = 1024 * 1024
 """Bytes that the API server takes in a Secret, in which Helm keeps a release."""
 
@@ -166,6 +169,25 @@ def test_named_namespaces_need_no_right_in_the_cluster() -> None:
         subject = found["RoleBinding", namespace, "agentherd"]["subjects"][0]
         assert subject["namespace"] == "agentherd"
     assert {"--namespace=red", "--namespace=blue"} <= set(container(found)["args"])
+
+
+def test_a_string_stays_one_whatever_it_looks_like() -> None:
+    """An API server refuses a number where it wants a name, and a label that is true."""
+    values = CHART / "ci/look-alikes-values.yaml"
+    given = yaml.safe_load(values.read_text(encoding="utf-8"))
+    text = chart_text(values=values, release="1e3", namespace="on")
+    found = objects(text)
+    made, process = found["Deployment", "on", "123"], container(found)
+    labels = made["spec"]["template"]["metadata"]["labels"]
+
+    assert BARE.findall(text) == []
+    assert given["commonLabels"].items() | given["podLabels"].items() <= labels.items()
+    assert made["metadata"]["annotations"] == given["deploymentAnnotations"]
+    for option, wanted in (("namespace", "namespaces"), ("metric-host", "metricHosts")):
+        assert {f"--{option}={each}" for each in given[wanted]} <= set(process["args"])
+    assert f"--traces-to={given['tracesTo']}" in process["args"]
+    assert process["env"][-2:] == given["extraEnv"]
+    assert pod(found)["nodeSelector"] == given["nodeSelector"]
 
 
 def test_the_operator_may_serve_the_namespace_it_runs_in() -> None:
