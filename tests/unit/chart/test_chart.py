@@ -151,6 +151,42 @@ def test_labels_for_all_are_on_all_but_the_definitions() -> None:
     assert deployment(found)["spec"]["template"]["metadata"]["labels"]["team"] == "herders"
 
 
+def test_labels_for_some_stand_above_those_for_all() -> None:
+    """A label that is given twice is there once; also an empty one is given."""
+    found = chart(values=CHART / "ci/repeated-labels-values.yaml")
+
+    labels = deployment(found)["spec"]["template"]["metadata"]["labels"]
+    assert labels["example.com/team"] == "shepherds"
+    assert labels["example.com/tier"] == ""
+    assert deployment(found)["metadata"]["labels"]["example.com/team"] == "herders"
+
+
+def test_a_selector_that_selects_all_is_left_alone() -> None:
+    """It is not the same as none."""
+    (spread,) = pod(chart(values=CHART / "ci/repeated-labels-values.yaml"))[
+        "topologySpreadConstraints"
+    ]
+
+    assert spread["labelSelector"] == {}
+
+
+@pytest.mark.parametrize("where", ["commonLabels", "podLabels", "monitoring.labels"])
+def test_labels_of_the_chart_are_not_for_others_to_set(where: str) -> None:
+    """Pods would be lost to their Deployment, and roles be handed to everybody."""
+    with pytest.raises(Refused, match=re.escape("app.kubernetes.io/instance")):
+        chart(f"{where}.app\\.kubernetes\\.io/instance=x")
+
+
+def test_every_label_that_the_chart_sets_is_refused() -> None:
+    """Of all objects but the definitions, with all that can be switched on."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    refused = schema["definitions"]["labels"]["propertyNames"]["not"]["enum"]
+    found = chart("monitoring.dashboard=true", "networkPolicy.enabled=true")
+
+    labels = {label for each in found.values() for label in each["metadata"].get("labels", {})}
+    assert labels == set(refused)
+
+
 def test_named_namespaces_need_no_right_in_the_cluster() -> None:
     """A Role in each of them, and the operator is told to serve only these."""
     policies = ("approval.policies=false", "templates.policies=false")
@@ -274,7 +310,6 @@ def test_each_value_is_explained() -> None:
     [
         ("replica=2", "replica"),
         ("log.format=xml", "log"),
-        ("commonLabels.app\\.kubernetes\\.io/name=x", "app.kubernetes.io/name"),
         ("image.digest=latest", "digest"),
         ("tolerations[0].efect=NoSchedule", "efect"),
     ],
