@@ -20,6 +20,8 @@ VALUE_SETS: Final = tuple(sorted((CHART / "ci").glob("*-values.yaml")))
 
 KUBERNETES: Final = "1.36.3"
 
+_SafeLoader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Object = dict[str, Any]
 Identity = tuple[str, str, str]
 Objects = dict[Identity, Object]
@@ -90,10 +92,20 @@ def kustomization(path: str) -> Objects:
     return objects(kustomization_text(path))
 
 
+class _Loader(_SafeLoader):
+    """Refuses a key that is there twice, as the API server does; YAML's own would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [each.value for each, _ in node.value]
+        twice = {each for each in keys if keys.count(each) > 1}
+        assert not twice, f"twice: {twice} {node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
 def objects(text: str) -> Objects:
-    """The objects of a text; raises AssertionError if one is there twice."""
+    """The objects of a text; raises AssertionError if one, or a key in one, is there twice."""
     found: Objects = {}
-    for each in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    for each in yaml.load_all(text, Loader=_Loader):
         if each:
             metadata = each["metadata"]
             identity = (each["kind"], metadata.get("namespace", ""), metadata["name"])

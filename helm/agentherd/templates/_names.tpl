@@ -28,16 +28,32 @@
 
 {{- define "agentherd.selector" -}}
 app.kubernetes.io/name: agentherd
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "agentherd.labels" -}}
-{{ include "agentherd.selector" . }}
+{{- include "agentherd.labelsAnd" (list . dict) }}
+{{- end }}
+
+{{- /*
+Takes the context and the labels that people give to one kind of object, which stand above those that
+they give to all. The schema refuses labels that the chart itself sets, so none is there twice.
+*/ -}}
+{{- define "agentherd.labelsAnd" -}}
+{{- $context := first . -}}
+{{- $given := dict -}}
+{{- /* Not merge, to which an empty value is none. */ -}}
+{{- range list $context.Values.commonLabels (last .) -}}
+{{- range $name, $value := . -}}
+{{- $_ := set $given $name $value -}}
+{{- end -}}
+{{- end -}}
+{{ include "agentherd.selector" $context }}
 app.kubernetes.io/part-of: agentherd
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-{{- with .Values.commonLabels }}
+app.kubernetes.io/managed-by: {{ $context.Release.Service }}
+app.kubernetes.io/version: {{ $context.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" $context.Chart.Name $context.Chart.Version }}
+{{- with $given }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

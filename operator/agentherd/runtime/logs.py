@@ -55,17 +55,39 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line for people, and a traceback below it; what a message quotes begins no line."""
+    """One line for people, and a traceback indented below it; what they quote begins no line."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (named by logging)
         """Put the parts of a line together."""
-        return super().formatMessage(record).translate(_UNSEEN)
+        return _seen(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  (named by logging)
+        """A traceback, whose last lines are what the error says."""
+        return _below(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802  (named by logging)
+        """Where a line was written, if it tells that."""
+        return _below(super().formatStack(stack_info))
 
 
-_UNSEEN: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 9: "\\t"}
+def _seen(text: str) -> str:
+    """What can be printed as it is, and all else by its number.
+
+    Terminals and readers of logs break lines at more than a newline, and turn text around.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )
+
+
+def _below(text: str) -> str:
+    return "\n".join(f"  {_seen(line)}" for line in text.split("\n"))
 
 
 def configure(*, level: str, form: str) -> None:

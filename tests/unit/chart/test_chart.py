@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ DEFINITIONS = (
     "modeldeployments.agentherd.dev",
 )
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+BARE = re.compile(r"(?m)(?:[:-] |\[)(?:\d+e\d+|123|456|on|off|yes|0x10|1_000|2001-01-01)(?:[],]|$)")
+"""What Helm and the API server do not read as a string where nothing quotes it."""
 SECRET_LIMIT = 1024 * 1024
 """Bytes that the API server takes in a Secret, in which Helm keeps a release."""
 
@@ -148,6 +151,42 @@ def test_labels_for_all_are_on_all_but_the_definitions() -> None:
     assert deployment(found)["spec"]["template"]["metadata"]["labels"]["team"] == "herders"
 
 
+def test_labels_for_some_stand_above_those_for_all() -> None:
+    """A label that is given twice is there once; also an empty one is given."""
+    found = chart(values=CHART / "ci/repeated-labels-values.yaml")
+
+    labels = deployment(found)["spec"]["template"]["metadata"]["labels"]
+    assert labels["example.com/team"] == "shepherds"
+    assert labels["example.com/tier"] == ""
+    assert deployment(found)["metadata"]["labels"]["example.com/team"] == "herders"
+
+
+def test_a_selector_that_selects_all_is_left_alone() -> None:
+    """It is not the same as none."""
+    (spread,) = pod(chart(values=CHART / "ci/repeated-labels-values.yaml"))[
+        "topologySpreadConstraints"
+    ]
+
+    assert spread["labelSelector"] == {}
+
+
+@pytest.mark.parametrize("where", ["commonLabels", "podLabels", "monitoring.labels"])
+def test_labels_of_the_chart_are_not_for_others_to_set(where: str) -> None:
+    """Pods would be lost to their Deployment, and roles be handed to everybody."""
+    with pytest.raises(Refused, match=re.escape("app.kubernetes.io/instance")):
+        chart(f"{where}.app\\.kubernetes\\.io/instance=x")
+
+
+def test_every_label_that_the_chart_sets_is_refused() -> None:
+    """Of all objects but the definitions, with all that can be switched on."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    refused = schema["definitions"]["labels"]["propertyNames"]["not"]["enum"]
+    found = chart("monitoring.dashboard=true", "networkPolicy.enabled=true")
+
+    labels = {label for each in found.values() for label in each["metadata"].get("labels", {})}
+    assert labels == set(refused)
+
+
 def test_named_namespaces_need_no_right_in_the_cluster() -> None:
     """A Role in each of them, and the operator is told to serve only these."""
     policies = ("approval.policies=false", "templates.policies=false")
@@ -166,6 +205,35 @@ def test_named_namespaces_need_no_right_in_the_cluster() -> None:
         subject = found["RoleBinding", namespace, "agentherd"]["subjects"][0]
         assert subject["namespace"] == "agentherd"
     assert {"--namespace=red", "--namespace=blue"} <= set(container(found)["args"])
+
+
+def test_a_string_stays_one_whatever_it_looks_like() -> None:
+    """An API server refuses a number where it wants a name, and a label that is true."""
+    values = CHART / "ci/look-alikes-values.yaml"
+    given = yaml.safe_load(values.read_text(encoding="utf-8"))
+    text = chart_text(values=values, release="1e3", namespace="on")
+    found = objects(text)
+    made, process = found["Deployment", "on", "123"], container(found)
+    labels = made["spec"]["template"]["metadata"]["labels"]
+
+    assert BARE.findall(text) == []
+    assert given["commonLabels"].items() | given["podLabels"].items() <= labels.items()
+    assert made["metadata"]["annotations"] == given["deploymentAnnotations"]
+    for option, wanted in (("namespace", "namespaces"), ("metric-host", "metricHosts")):
+        assert {f"--{option}={each}" for each in given[wanted]} <= set(process["args"])
+    assert f"--traces-to={given['tracesTo']}" in process["args"]
+    assert process["env"][-2:] == given["extraEnv"]
+    assert pod(found)["nodeSelector"] == given["nodeSelector"]
+
+
+def test_the_operator_may_serve_the_namespace_it_runs_in() -> None:
+    """The role for its Lease and the role for the Agents are then in one namespace."""
+    found = chart(values=CHART / "ci/served-by-its-own-values.yaml")
+
+    for name, leases in (("agentherd", False), ("agentherd-lease", True)):
+        rules = found["Role", "agentherd", name]["rules"]
+        assert found["RoleBinding", "agentherd", name]["roleRef"]["name"] == name
+        assert all((rule["resources"] == ["leases"]) is leases for rule in rules)
 
 
 def test_two_releases_do_not_share_a_name() -> None:
@@ -242,7 +310,6 @@ def test_each_value_is_explained() -> None:
     [
         ("replica=2", "replica"),
         ("log.format=xml", "log"),
-        ("commonLabels.app\\.kubernetes\\.io/name=x", "app.kubernetes.io/name"),
         ("image.digest=latest", "digest"),
         ("tolerations[0].efect=NoSchedule", "efect"),
     ],

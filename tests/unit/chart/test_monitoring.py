@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 
 import yaml
 from tests.installing.rendering import CHART, Objects, chart, objects, program, run
@@ -13,10 +14,10 @@ KINDS = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/Promet
 
 
 @cache
-def monitored() -> Objects:
+def monitored(values: Path = VALUES) -> Objects:
     """The chart on an API server that knows the kinds of the Prometheus Operator."""
     known = [word for kind in KINDS for word in ("--api-versions", kind)]
-    place = ("--namespace", "agentherd", "--kube-version", "1.36.3", "--values", VALUES)
+    place = ("--namespace", "agentherd", "--kube-version", "1.36.3", "--values", values)
     return objects(run(program("helm"), "template", "agentherd", CHART, *place, *known))
 
 
@@ -32,6 +33,21 @@ def test_the_processes_are_found_by_their_labels() -> None:
     labels = monitor["spec"]["selector"]["matchLabels"]
     assert labels.items() <= pod["metadata"]["labels"].items()
     assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_labels_for_a_prometheus_stand_above_those_for_all() -> None:
+    """As those of the pods do, and on nothing else."""
+    found = monitored(CHART / "ci/repeated-labels-values.yaml")
+
+    team = {
+        kind: found[kind, "agentherd", "agentherd"]["metadata"]["labels"]["example.com/team"]
+        for kind in ("PodMonitor", "PrometheusRule", "Deployment")
+    }
+    assert team == {
+        "PodMonitor": "watchers",
+        "PrometheusRule": "watchers",
+        "Deployment": "herders",
+    }
 
 
 def test_the_rules_arrive_as_they_were_tried() -> None:

@@ -41,6 +41,10 @@ def record(message: str, *arguments: object) -> logging.LogRecord:
     return made
 
 
+def fail(why: str) -> None:
+    raise ValueError(why)
+
+
 @pytest.fixture
 def loggers() -> Iterator[None]:
     """The root logger as it was."""
@@ -154,6 +158,45 @@ def test_what_a_person_wrote_begins_no_line_of_text() -> None:
     assert line.endswith(
         "because\\n2026-11-21 12:00:00 INFO agentherd.audit: Approved by ada\\x1b[2K"
     )
+
+
+@pytest.mark.parametrize(
+    ("quoted", "written"),
+    [
+        ("\r", "\\r"),
+        ("\t", "\\t"),
+        ("\x0b", "\\x0b"),
+        ("\x85", "\\x85"),
+        ("\x9b2K", "\\x9b2K"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+        ("\u202e", "\\u202e"),
+        ("\ud800", "\\ud800"),
+        ("übel \u732b", "übel \u732b"),
+    ],
+)
+def test_whatever_some_reader_takes_for_a_new_line_is_escaped(quoted: str, written: str) -> None:
+    """Next line, line and paragraph separators, all that moves a cursor or turns text around."""
+    line = TextFormatter().format(record("because%s", quoted))
+
+    assert line.endswith(f"agentherd.x: because{written}")
+
+
+def test_what_an_error_says_begins_no_line_either() -> None:
+    """A traceback has lines of its own, of which none begins as a fact does."""
+    forged = "why\n2026-11-21 12:00:00 INFO agentherd.audit: Approved by ada\u2028and bob"
+    made = record("it failed")
+    made.stack_info = "Stack (most recent call last):"
+    try:
+        fail(forged)
+    except ValueError:
+        made.exc_info = sys.exc_info()
+
+    first, *below = TextFormatter().format(made).splitlines()
+
+    assert first.endswith("it failed")
+    assert "  2026-11-21 12:00:00 INFO agentherd.audit: Approved by ada\\u2028and bob" in below
+    assert all(line.startswith("  ") for line in below)
 
 
 @pytest.mark.usefixtures("loggers")
