@@ -64,6 +64,10 @@ OPEN: Final[dict[str, Object]] = {
     ),
     "probed": with_container(livenessProbe={"httpGet": {"port": 8080}}),
     "tried": with_job(),
+    "left-empty": with_pod(initContainers=None, securityContext=None, volumes=None),
+    "left-empty-in-part": with_container(
+        env=None, lifecycle=None, livenessProbe=None, securityContext={"capabilities": None}
+    ),
 }
 """Specs of Agents that everybody may write who may write Agents."""
 
@@ -112,6 +116,7 @@ CLOSED_UPGRADES: Final[dict[str, Object]] = {
 OPEN_VERSIONS: Final[dict[str, Object]] = {
     "made-up": {"image": "model"},
     "by-template": {"template": {"spec": template()["spec"]}},
+    "without-marks": {"template": {"metadata": None, "spec": template()["spec"]}},
 }
 CLOSED_VERSIONS: Final[dict[str, Object]] = {
     "on-the-node": {"template": with_pod(hostNetwork=True)["template"]},
