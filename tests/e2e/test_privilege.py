@@ -107,6 +107,7 @@ OPEN_UPGRADES: Final[dict[str, Object]] = {
     "again": {},
     "versioned": {"to": {"version": "2.0.0"}},
     "configured": {"to": {"config": {"greeting": "Hi"}}},
+    "back": {"to": {"revision": "5d0c2a9e41"}},
 }
 CLOSED_UPGRADES: Final[dict[str, Object]] = {
     "image": {"to": {"image": "other"}},
