@@ -56,7 +56,9 @@ def tried(cluster: Cluster, namespace: str, found: list[Object]) -> int:
             each["spec"]["serviceAccountName"] = "default"
     distinct = {json.dumps(each, sort_keys=True): each for each in found}
     words = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-o=name", "-f=-")
-    answer = kubectl(cluster, *words, text=yaml.safe_dump_all(distinct.values()))
+    # JSON, as Python's YAML does not quote what is a number to others, such as 1e3.
+    everything = {"apiVersion": "v1", "kind": "List", "items": [*distinct.values()]}
+    answer = kubectl(cluster, *words, text=json.dumps(everything))
     return len(answer.splitlines()) - len(distinct)
 
 

@@ -64,6 +64,10 @@ OPEN: Final[dict[str, Object]] = {
     ),
     "probed": with_container(livenessProbe={"httpGet": {"port": 8080}}),
     "tried": with_job(),
+    "left-empty": with_pod(initContainers=None, securityContext=None, volumes=None),
+    "left-empty-in-part": with_container(
+        env=None, lifecycle=None, livenessProbe=None, securityContext={"capabilities": None}
+    ),
 }
 """Specs of Agents that everybody may write who may write Agents."""
 
@@ -103,6 +107,7 @@ OPEN_UPGRADES: Final[dict[str, Object]] = {
     "again": {},
     "versioned": {"to": {"version": "2.0.0"}},
     "configured": {"to": {"config": {"greeting": "Hi"}}},
+    "back": {"to": {"revision": "5d0c2a9e41"}},
 }
 CLOSED_UPGRADES: Final[dict[str, Object]] = {
     "image": {"to": {"image": "other"}},
@@ -112,6 +117,7 @@ CLOSED_UPGRADES: Final[dict[str, Object]] = {
 OPEN_VERSIONS: Final[dict[str, Object]] = {
     "made-up": {"image": "model"},
     "by-template": {"template": {"spec": template()["spec"]}},
+    "without-marks": {"template": {"metadata": None, "spec": template()["spec"]}},
 }
 CLOSED_VERSIONS: Final[dict[str, Object]] = {
     "on-the-node": {"template": with_pod(hostNetwork=True)["template"]},

@@ -78,17 +78,18 @@ class AgentObservation:
     """An Agent, its children by name, its upgrades, routes and dependencies, and refused writes.
 
     `checks` say what pods answer about their health, by uid, as long as somebody asks them.
-    `version` is the resourceVersion and `writer` the field manager that wrote the Agent last;
-    `unreadable` says what this version of the operator does not understand of it. Children are all
-    objects that carry the Agent's label; those that belong to an earlier Agent of the same name
-    are among them until the garbage collector has removed them. `readings` are by uid of the pod;
-    `routes_known` is false until the API server has been asked for routes, and `gateways` are read
-    only where somebody has to know what they can do. `measurements` are the answers of other
-    sources by the names of metrics, and `jobs` the Jobs that try new versions; `jobs_known` is
-    false until the API server has been asked for them. `defaults` are what the operator has been
-    told for strategies that leave something open, and `steering` what of an upgrade that runs
-    is not settled. `allowed_revisions` are those that a person's upgrade may lead to; None where
-    any may be gone to. `monitored` says which figures are wanted while nothing is upgraded too.
+    `version` is the resourceVersion, `writer` the field manager that wrote the spec last, and
+    `author` the last that did more than to scale it. `unreadable` says what this version of the
+    operator does not understand of it. Children are all objects that carry the Agent's label;
+    those that belong to an earlier Agent of the same name are among them until the garbage
+    collector has removed them. `readings` are by uid of the pod; `routes_known` is false until
+    the API server has been asked for routes, and `gateways` are read only where somebody has to
+    know what they can do. `measurements` are the answers of other sources by the names of
+    metrics, and `jobs` the Jobs that try new versions; `jobs_known` is false until the API
+    server has been asked for them. `defaults` are what the operator has been told for
+    strategies that leave something open, and `steering` what of an upgrade that runs is not
+    settled. `allowed_revisions` are those that a person's upgrade may lead to; None where any
+    may be gone to. `monitored` says which figures are wanted while nothing is upgraded too.
     """
 
     agent: Agent
@@ -98,6 +99,7 @@ class AgentObservation:
     monitored: Monitored | None = None
     version: int = 0
     writer: str = ""
+    author: str = ""
     unreadable: str = ""
     upgrades: Mapping[str, SeenUpgrade] = field(default_factory=dict)
     routes: Mapping[tuple[Kind, Key], RouteView] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def records(seen: AgentObservation, choice: Choice, under_way: Run | None) -> It
     """Upgrades that are made or forgotten, and a spec into which a success is written."""
     agent = seen.agent
     if choice.make and choice.name is not None:
-        made = children.upgrade(agent, choice.name, choice.asked, requested_by=seen.writer)
+        made = children.upgrade(agent, choice.name, choice.asked, requested_by=seen.author)
         yield Create(kind=AGENT_UPGRADE, manifest=made)
     stable = agent.status.stable_revision
     takes_over = under_way is not None and under_way.serving == under_way.new.hash != stable

@@ -118,12 +118,13 @@ def _history(seen: AgentObservation, facts: Facts, verdict: Verdict) -> tuple[Tr
     before = seen.agent.status
     if verdict.phase == before.phase:
         return before.history[-seen.agent.spec.history_limit :]
-    by_spec = not facts.observed or verdict.phase in _BY_MODE or before.phase in _BY_MODE
+    by_mode = verdict.phase in _BY_MODE or before.phase in _BY_MODE
+    by_spec = "" if facts.observed else seen.writer
     entry = Transition(
         from_=before.phase,
         to=verdict.phase,
         reason=_history_reason(seen, verdict),
-        triggered_by=(seen.writer if by_spec else "") or OPERATOR,
+        triggered_by=(seen.author if by_mode else by_spec) or OPERATOR,
         at=facts.now,
     )
     return (*before.history, entry)[-seen.agent.spec.history_limit :]

@@ -31,6 +31,7 @@ from agentherd.domain.kinds import (
     CONFIG_ANNOTATION,
     DELETION_COST_ANNOTATION,
     DRAINING_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
     REVISION_LABEL,
     TRAFFIC_LABEL,
     TRAFFIC_ON,
@@ -259,22 +260,41 @@ _ENDS: Final[Mapping[str, Verdict]] = {
 
 
 def last_writer(raw: Raw) -> str:
-    """The field manager that wrote the object last, its status left aside; "" when unknown.
+    """The field manager that wrote the spec last, if only its replicas; "" when unknown.
 
     The API server stamps it on every write, so it is as true as the client is honest about its
     own name. The stamps have whole seconds: of several writers in one second it is the one that
-    set the operating mode, which is what people are named for.
+    set the operating mode, which is what people are named for, and else one that did not scale.
     """
+    return _latest(raw, aside=frozenset({"status"}))
+
+
+def author(raw: Raw) -> str:
+    """The last one whose word it is what runs: not an autoscaler that has scaled it since."""
+    return _latest(raw, aside=frozenset({"status", "scale"}))
+
+
+def _latest(raw: Raw, *, aside: frozenset[str]) -> str:
     writes = [
         (
             entry.get("time", ""),
-            "f:operatingMode" in entry.get("fieldsV1", {}).get("f:spec", {}),
+            "f:operatingMode" in entry["fieldsV1"].get("f:spec", {}),
+            entry.get("subresource") != "scale",
             entry.get("manager", ""),
         )
         for entry in raw["metadata"].get("managedFields", ())
-        if entry.get("subresource") != "status"
+        if entry.get("subresource", "") not in aside and _has_a_say(entry.get("fieldsV1", {}))
     ]
-    return max(writes, default=("", False, ""))[2]
+    return max(writes, default=("", False, False, ""))[-1]
+
+
+def _has_a_say(fields: Raw) -> bool:
+    """Whether somebody has a part in the spec, or in the note for whom an upgrade was made.
+
+    A label or an annotation is no change, but a note that somebody else has written is not ours.
+    """
+    annotations = fields.get("f:metadata", {}).get("f:annotations", {})
+    return "f:spec" in fields or f"f:{REQUESTED_BY_ANNOTATION}" in annotations
 
 
 def _common(raw: Raw) -> dict[str, Any]:

@@ -164,8 +164,8 @@ def _of_upgrade(
 ) -> Iterator[Deed]:
     if was.phase is None:
         # In an upgrade of its own the operator has noted for whom; anybody may write such a note.
-        annotations = record.subject.metadata.annotations if record.writer in {"", OPERATOR} else {}
-        asked = annotations.get(REQUESTED_BY_ANNOTATION) or record.writer or OPERATOR
+        annotations = record.subject.metadata.annotations if record.author in {"", OPERATOR} else {}
+        asked = annotations.get(REQUESTED_BY_ANNOTATION) or record.author or OPERATOR
         yield Deed(action="Requested", actor=asked, at=at)
     for done in _new(was.controls, now.controls):
         yield Deed(action=done.verb, actor=done.by, message=done.detail, at=done.at)
@@ -204,7 +204,7 @@ def _of_agent(record: Record, was: AgentStatus, now: AgentStatus) -> Iterator[De
         )
     for config in _new(was.config_history, now.config_history):
         message = f"version {config.version}"
-        by = record.writer or OPERATOR
+        by = record.author or OPERATOR
         yield Deed(action="ConfigChanged", actor=by, message=message, at=config.at)
 
 

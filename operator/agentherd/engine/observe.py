@@ -129,6 +129,7 @@ def agent_observer(
             defaults=defaults,
             version=record.version,
             writer=record.writer,
+            author=record.author,
             unreadable=record.unreadable or _unreadable(upgrades),
             upgrades=upgrades,
             routes=store.routes.of(key),

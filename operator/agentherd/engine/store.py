@@ -51,6 +51,7 @@ from agentherd.domain.views import (
     PodView,
     ReplicaSetView,
     RevisionView,
+    author,
     last_writer,
 )
 from agentherd.engine.gateways import Gateways
@@ -89,14 +90,16 @@ _METADATA: Final = tuple(field.alias or name for name, field in ObjectMeta.model
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A subject as it was last seen, and the field manager that wrote its spec.
+    """A subject as it was last seen, and the field managers that wrote its spec.
 
+    `writer` is the last of all, `author` the last that did more than to scale it.
     `unreadable` says what a newer version of the API has put into it that this one does not know.
     """
 
     subject: Subject
     version: int
     writer: str
+    author: str
     unreadable: str = ""
 
 
@@ -267,7 +270,11 @@ class Store:
                 "%s %s is of a newer version and is left as it is: %s", kind.name, key, unreadable
             )
         self._subjects[kind][key] = Record(
-            subject=subject, version=version, writer=last_writer(raw), unreadable=unreadable
+            subject=subject,
+            version=version,
+            writer=last_writer(raw),
+            author=author(raw),
+            unreadable=unreadable,
         )
         self._link(kind, key, known.subject if known else None, subject)
         if not own or known is None or _asked_anew(known.subject, subject):

@@ -86,6 +86,14 @@ def test_what_is_open_is_listed_and_not_what_is_closed() -> None:
     assert not {"privileged", "procMount", "sysctls"} & words("openInSecurity")
 
 
+def test_what_is_null_is_absent() -> None:
+    """As `metadata:` with nothing after it, of which an expression would make an error."""
+    looked_at = [VARIABLES[name] for name in ("containerLists", "podSecurity", "containerSecurity")]
+    looked_at += [each["expression"] for each in CLOSED]
+
+    assert not [text for text in looked_at if "orValue({})" in text or "orValue([])" in text]
+
+
 def test_each_refusal_says_what_would_help() -> None:
     """Who reads it is rarely the one who can grant it."""
     assert all("the permission to create pods in this namespace" in c["message"] for c in CLOSED)

@@ -35,7 +35,9 @@ def after(
     """The status after `before`; `says` is what was decided besides the verdict."""
     before = before or AgentStatus()
     one = agent(**spec).model_copy(update={"status": before})
-    observation = AgentObservation(**{"agent": one, "writer": "kubectl"} | (seen or {}))
+    observation = AgentObservation(
+        **{"agent": one, "writer": "kubectl", "author": "kubectl"} | (seen or {})
+    )
     decided = {"asked": "new", "stable": before.stable_revision, "upgrade": None, "undone": False}
     return next_status(observation, known or facts(), verdict, **decided | (says or {}))
 
@@ -151,6 +153,18 @@ def test_a_mode_is_put_down_to_whoever_set_it() -> None:
     status = after(verdict, before=AgentStatus(phase=Phase.ONLINE))
 
     assert status.history[-1].triggered_by == "kubectl"
+
+
+def test_who_only_scales_is_named_for_what_comes_of_it_and_for_no_mode() -> None:
+    """An autoscaler at work must not be told to have suspended anything."""
+    seen, known = {"writer": "autoscaler", "author": "kubectl"}, facts(observed=False)
+    offline = Verdict(Phase.OFFLINE, Reason.OFFLINE, "x", done=True)
+
+    scaled = after(seen=seen, known=known)
+    stopped = after(offline, before=AgentStatus(phase=Phase.ONLINE), seen=seen, known=known)
+
+    assert scaled.history[-1].triggered_by == "autoscaler"
+    assert stopped.history[-1].triggered_by == "kubectl"
 
 
 def test_an_unknown_writer_is_not_left_empty() -> None:

@@ -9,6 +9,7 @@ from tests.twin.samples import NOON
 
 from agentherd.api import Verdict
 from agentherd.domain.drain import RELEASED_COST
+from agentherd.domain.kinds import REQUESTED_BY_ANNOTATION
 from agentherd.domain.reasons import Reason
 from agentherd.domain.views import (
     Child,
@@ -16,6 +17,7 @@ from agentherd.domain.views import (
     PodView,
     ReplicaSetView,
     RevisionView,
+    author,
     last_writer,
 )
 
@@ -85,27 +87,61 @@ def test_touched_means_another_writer_since_our_last_apply(
     assert Child.of(raw(*entries)).touched is touched
 
 
+def wrote(manager: str, second: int, *fields: str, **more: Any) -> dict[str, Any]:
+    """An entry of somebody who owns these fields of the spec."""
+    return entry(manager, second, fieldsV1={"f:spec": {f"f:{each}": {} for each in fields}}, **more)
+
+
+def scaled(manager: str, second: int) -> dict[str, Any]:
+    return wrote(manager, second, "replicas", operation="Update", subresource="scale")
+
+
+def noted(manager: str, second: int, annotation: str) -> dict[str, Any]:
+    fields = {"f:metadata": {"f:annotations": {f"f:{annotation}": {}}}}
+    return entry(manager, second, operation="Update", fieldsV1=fields)
+
+
+OF_STATUS = entry(
+    "agentherd-status", 9, subresource="status", fieldsV1={"f:status": {}, "f:spec": {}}
+)
+
+
 @pytest.mark.parametrize(
-    ("entries", "writer"),
+    ("entries", "writer", "by"),
     [
-        ([], ""),
-        ([entry("kubectl", 1), entry("argocd", 2)], "argocd"),
-        ([entry("kubectl", 1), entry("agentherd-status", 9, subresource="status")], "kubectl"),
+        ([], "", ""),
+        ([wrote("kubectl", 1, "template"), wrote("argocd", 2, "version")], "argocd", "argocd"),
+        ([wrote("kubectl", 1, "template"), OF_STATUS], "kubectl", "kubectl"),
+        ([wrote("a", 1, "operatingMode"), wrote("zzz", 1, "template")], "a", "a"),
+        ([wrote("kubectl", 1, "version"), scaled("autoscaler", 2)], "autoscaler", "kubectl"),
+        ([wrote("kubectl", 1, "replicas"), scaled("zzz", 1)], "kubectl", "kubectl"),
+        ([wrote("kubectl", 1, "version"), noted("argocd", 2, "x/y")], "kubectl", "kubectl"),
         (
-            [
-                entry("suspender", 1, fieldsV1={"f:spec": {"f:operatingMode": {}}}),
-                entry("zzz", 1, fieldsV1={"f:metadata": {}}),
-            ],
-            "suspender",
+            [wrote("agentherd", 1, "to"), noted("mallory", 2, REQUESTED_BY_ANNOTATION)],
+            "mallory",
+            "mallory",
         ),
+        ([entry("kubectl", 1)], "", ""),
     ],
-    ids=["unknown", "the latest", "status left aside", "the mode decides within a second"],
+    ids=[
+        "unknown",
+        "the latest",
+        "status left aside",
+        "the mode decides within a second",
+        "an autoscaler is no author",
+        "who scales comes second within a second",
+        "a mark is no change",
+        "a note in the name of another is one",
+        "no fields",
+    ],
 )
 def test_the_last_writer_is_read_from_managed_fields(
-    entries: list[dict[str, Any]], writer: str
+    entries: list[dict[str, Any]], writer: str, by: str
 ) -> None:
-    """It is the one who is named in the history."""
-    assert last_writer(raw(*entries)) == writer
+    """The one is named for what became of the Agent, the other for what was asked of it."""
+    found = raw(*entries)
+
+    assert (last_writer(found), author(found)) == (writer, by)
 
 
 def test_a_replica_set_tells_its_counts() -> None:
