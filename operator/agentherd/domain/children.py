@@ -6,8 +6,6 @@ what is left when the Agent goes, with no finalizer that could get stuck.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from agentherd.api import Agent, OperatingMode, Strategy
@@ -52,28 +50,15 @@ _OUT_OF_SERVICE = {f"{GROUP}/in-maintenance": "true"}
 """A selector term that no pod fulfils: in maintenance pods run but are sent nothing."""
 
 
-def service(
-    agent: Agent,
-    serving: Revision,
-    *,
-    selected: str | None,
-    aliases: Mapping[int, int] = MappingProxyType({}),
-) -> Manifest | None:
+def service(agent: Agent, serving: Revision, *, selected: str | None) -> Manifest | None:
     """The stable address of the Agent's pods; None for a template without ports.
 
     Its ports are those of the revision that is `serving`. With `selected` it sends to the pods of
-    that revision only; without, to those of all. Each of the `aliases` is a further number, with
-    that of the port it leads to.
+    that revision only; without, to those of all.
     """
     ports = container_ports(serving.template)
     if not ports:
         return None
-    numbered = {port["port"]: port for port in reversed(ports)}
-    ports += [
-        numbered[number] | {"name": f"also-{alias}", "port": alias}
-        for alias, number in aliases.items()
-        if number in numbered and alias not in numbered
-    ]
     selector = own_label(agent) | {TRAFFIC_LABEL: TRAFFIC_ON}
     if selected is not None:
         selector[REVISION_LABEL] = selected

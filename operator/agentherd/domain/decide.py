@@ -49,6 +49,8 @@ from agentherd.domain.routing.traffic import (
     is_taken_back,
     keeps_people,
     obstacle,
+    timely,
+    timely_again,
     traffic_intents,
     unreachable,
 )
@@ -63,12 +65,10 @@ from agentherd.domain.upgrades.change import (
     revision_named,
     revision_or_lost,
 )
-from agentherd.domain.upgrades.handover import handover
 from agentherd.domain.upgrades.phases import ENDED
 from agentherd.domain.upgrades.rollout import (
     first_sizes,
     kept_until,
-    superseded_at,
     upgrade_sizes,
 )
 from agentherd.domain.upgrades.run import (
@@ -98,7 +98,7 @@ def decide(seen: AgentObservation | Leftovers, now: datetime) -> Plan:
     serving = revision_or_lost(seen, stable, choice.asked) if stable else choice.asked
     old = _old(seen, choice, serving)
     settle = _settle(seen)
-    before = _split(seen, None, serving, choice.goal)
+    before = timely(seen, _split(seen, None, serving, choice.goal), settle=settle, now=now)
     under_way = run(
         seen,
         choice,
@@ -127,13 +127,10 @@ def _planned(
         serving = revision_or_lost(seen, under_way.serving, choice.asked)
         stable = under_way.serving
     split = _split(seen, under_way, serving, choice.goal)
-    over = handover(seen, under_way, settle=settle, now=now) if under_way else None
-    split = over.split(seen, split) if over else split
+    split = timely(seen, split, settle=settle, now=now)
     waiting_for = waits_for(seen.dependencies, ran=_ran(seen))
     wanted = 0 if waiting_for else seen.wanted
     sizes = _sizes(seen, choice, under_way, stable=stable, wanted=wanted, now=now)
-    sizes = over.sizes(seen, sizes) if over else sizes
-    sizes, left_at = _left(seen, sizes, settle=settle, now=now)
     fresh = fresh_sizes(seen, under_way, sizes, stable=stable)
     contents = _contents(seen, sizes, choice, serving)
     shrunk = sized(seen, sizes, contents, fresh=fresh, settle=settle, now=now)
@@ -201,7 +198,11 @@ def _planned(
         wake_at=now
         if _leads_on(seen, status, under_way) or _goes_back(seen, under_way, intents, now)
         else _wake_at(
-            seen, facts, under_way, (shrunk.wake_at, over.until if over else None, left_at), now
+            seen,
+            facts,
+            under_way,
+            (shrunk.wake_at, timely_again(seen, split, settle=settle, now=now)),
+            now,
         ),
         measure=measured(seen, contents, under_way),
         ask=_asked(seen, under_way, now),
@@ -252,8 +253,7 @@ def _split(
     others = any(v.replicas or v.wanted for v in sets.values() if v.revision != serving.hash)
     if under_way is None or not under_way.moving:
         kept = _kept_on(seen, under_way, serving, ready) if under_way else None
-        ahead = _undone(under_way) if under_way else None
-        return kept or Split(stable=serving, selected=serving.hash if others else None, ahead=ahead)
+        return kept or Split(stable=serving, selected=serving.hash if others else None)
     new = under_way.new
     by_gateway = seen.agent.spec.traffic is not None
     by_count = under_way.rolls or (not by_gateway and under_way.status.weight > 0)
@@ -265,38 +265,11 @@ def _split(
         routed=by_gateway and not under_way.rolls and answers,
         weight=under_way.status.weight,
         selected=None if by_count else serving.hash,
-        ahead=new,
         preview=by_gateway or under_way.course.previews or addressed,
         stable_ready=ready.get(serving.hash, 0),
         canary_ready=ready.get(new.hash, 0),
         mirror=mirrored(under_way.status),
     )
-
-
-def _left(
-    seen: AgentObservation, sizes: Mapping[str, int], *, settle: timedelta, now: datetime
-) -> tuple[Mapping[str, int], datetime | None]:
-    """The sizes with the pods that a superseded upgrade leaves, and until when they stay.
-
-    Whoever passes requests on is to learn from the route that nothing is for them any more, before
-    they are gone. The end of an upgrade is kept in whole seconds.
-    """
-    if seen.agent.spec.traffic is None or not seen.wanted:
-        return sizes, None
-    ended = superseded_at(each.upgrade.status for each in seen.upgrades.values())
-    until = {revision: at + settle + timedelta(seconds=1) for revision, at in ended.items()}
-    there = {
-        view.revision: view.wanted for view in seen.sets() if now < until.get(view.revision, now)
-    }
-    kept = {revision: size for revision, size in there.items() if size and not sizes.get(revision)}
-    return {**sizes, **kept}, min((until[revision] for revision in kept), default=None)
-
-
-def _undone(under_way: Run) -> Revision | None:
-    """The old version of an upgrade that is undone after it has taken over, until it is back."""
-    status = under_way.status
-    taken = under_way.serving == status.to_revision
-    return under_way.old if status.phase is UpgradePhase.ROLLING_BACK and taken else None
 
 
 def _kept_on(

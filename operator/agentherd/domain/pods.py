@@ -27,7 +27,7 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Delete, Merge, Scale, Stage
 from agentherd.domain.readings import Counters, Target
 from agentherd.domain.revision import Revision
-from agentherd.domain.routing.traffic import is_sent_to
+from agentherd.domain.routing.handover import left_at
 from agentherd.domain.template import container_ports, probed_paths, probed_port
 from agentherd.domain.upgrades.attempt import stale_pods
 from agentherd.domain.upgrades.run import Run
@@ -77,9 +77,12 @@ def sized(
         wanted, found = (fresh, baselines) if view.baseline else (sizes, result)
         size = wanted.get(view.revision, 0)
         service = revision_service_name(seen.agent.metadata.name, view.revision)
-        if seen.wanted and not (size or view.baseline) and is_sent_to(seen, service):
+        left = left_at(seen, service, settle=settle)
+        going = seen.wanted and view.wanted and not (size or view.baseline)
+        if going and (left is None or left > now):
             # The route is on its way; who passes requests on is not to learn of the pods first.
             size = view.wanted
+            times += [left] if left is not None else []
         shrinking = _shrink(seen, view, size, revisions, settle=settle, now=now)
         found[view.revision] = shrinking.size
         intents += _writes(seen, view, shrinking)

@@ -56,7 +56,8 @@ class Child:
     """A child of an Agent or a ModelDeployment, whatever its own kind.
 
     `workload` is the name of the one it belongs to by its label, "" without one, and
-    `workload_kind` the name of the kind of that.
+    `workload_kind` the name of the kind of that. `written` is when we have changed it last, in
+    whole seconds by the API server's clock; it is kept only where something waits for it.
     """
 
     namespace: str
@@ -70,6 +71,7 @@ class Child:
     deleting: bool
     fields: int = 0
     workload_kind: str = AGENT.name
+    written: datetime | None = None
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -198,6 +200,7 @@ class PodView(Child):
             released=annotations.get(DELETION_COST_ANNOTATION) == RELEASED_COST,
             warmth=warmth,
             baseline=_label(raw, BASELINE_LABEL) == BASELINE,
+            written=written(raw) if _label(raw, ADMITTED_LABEL) == ADMITTED else None,
         )
 
     @property
@@ -295,6 +298,19 @@ def _has_a_say(fields: Raw) -> bool:
     """
     annotations = fields.get("f:metadata", {}).get("f:annotations", {})
     return "f:spec" in fields or f"f:{REQUESTED_BY_ANNOTATION}" in annotations
+
+
+def written(raw: Raw) -> datetime | None:
+    """When we have changed the object last, its status left aside."""
+    return max(
+        (
+            time
+            for entry in raw["metadata"].get("managedFields", ())
+            if entry.get("manager") == FIELD_MANAGER and entry.get("subresource") != "status"
+            if (time := _time(entry.get("time"))) is not None
+        ),
+        default=None,
+    )
 
 
 def _common(raw: Raw) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
 from agentherd.api import RouteProtocol, Testers, Traffic
 from agentherd.domain.kinds import CANARY_ANNOTATIONS, GROUP
 from agentherd.domain.routing.weights import Backend, Rule
-from agentherd.domain.views import Child, Raw
+from agentherd.domain.views import Child, Raw, written
 
 Spec = dict[str, Any]
 
@@ -43,7 +43,7 @@ class RouteView(Child):
     @classmethod
     def of(cls, raw: Raw) -> Self:
         """Keep the rules as they are, since what is foreign in them is written back."""
-        child = Child.of(raw)
+        child = replace(Child.of(raw), written=written(raw))
         annotations = raw["metadata"].get("annotations", {})
         told = tuple(_told(raw))
         refusals = [words for accepted, words in told if not accepted]

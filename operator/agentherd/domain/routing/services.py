@@ -6,11 +6,11 @@ of which the same Service would be made again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from agentherd.domain.views import Child, Raw
+from agentherd.domain.views import Child, Raw, written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +22,16 @@ class ServiceView(Child):
     @classmethod
     def of(cls, raw: Raw) -> Self:
         """Keep the ports; the names that were given to those without one are left out."""
-        child = Child.of(raw)
+        child = replace(Child.of(raw), written=written(raw))
         return cls(
             **{field.name: getattr(child, field.name) for field in fields(child)},
             ports=tuple(_port(port) for port in raw.get("spec", {}).get("ports") or ()),
         )
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """The name of each port by its number, as it stands in the Service."""
+        return {number: name or _unnamed(protocol, number) for number, protocol, name in self.ports}
 
     @property
     def container_ports(self) -> Iterator[dict[str, Any]]:
@@ -39,4 +44,9 @@ class ServiceView(Child):
 def _port(port: Raw) -> tuple[int, str, str]:
     protocol, number = port.get("protocol", "TCP"), port["port"]
     name = port.get("name", "")
-    return number, protocol, "" if name == f"{protocol.lower()}-{number}" else name
+    return number, protocol, "" if name == _unnamed(protocol, number) else name
+
+
+def _unnamed(protocol: str, number: int) -> str:
+    """The name that the port of a Service is given where that of a container has none."""
+    return f"{protocol.lower()}-{number}"

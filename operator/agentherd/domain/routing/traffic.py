@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agentherd.api import Traffic
@@ -35,6 +35,7 @@ from agentherd.domain.plan import Apply, Delete, Failure, Manifest, Merge, Ref, 
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision
 from agentherd.domain.routing.gateways import mirror_fault
+from agentherd.domain.routing.handover import Handover, handover, left_at
 from agentherd.domain.routing.ports import served_port, unreferred, unresolved, unshared
 from agentherd.domain.routing.routes import RouteView, own_route
 from agentherd.domain.routing.weights import (
@@ -60,25 +61,62 @@ class Split:
 
     `weight` percent go to `canary`, if there is one; when it is `routed` it takes part in the
     route, from weight 0 on, and gets copies of `mirror` percent. With a `preview` it has a Service
-    of its own. `selected` is the revision to which the Agent's Service sends; None for all, and
-    `ahead` the one that may take its place. With `before` that Service is as it was for this
-    version, which the stable one has followed. The counts are of ready pods.
+    of its own. `selected` is the revision to which the Agent's Service sends; None for all. With a
+    `handover` the stable version is on its way to another port. `lasting` are Services of revisions
+    that stay, since requests may still be sent there. The counts are of ready pods.
     """
 
     stable: Revision
     canary: Revision | None = None
     weight: int = 0
     selected: str | None = None
-    ahead: Revision | None = None
-    before: Revision | None = None
     preview: bool = False
     stable_ready: int = 0
     canary_ready: int = 0
     routed: bool = False
     mirror: int = 0
+    handover: Handover | None = None
+    lasting: frozenset[str] = frozenset()
 
 
 Intents = Iterator[Apply | Merge | Delete]
+
+
+def timely(seen: AgentObservation, split: Split, *, settle: timedelta, now: datetime) -> Split:
+    """The split with what it has to wait for, so that nobody is sent where nobody answers."""
+    traffic, name = seen.agent.spec.traffic, seen.agent.metadata.name
+    over = None
+    if traffic is not None and traffic.route_ref is None:
+        over = handover(
+            seen,
+            split.stable,
+            route=_own(seen.routes.get(place_of(seen.key, traffic))),
+            service=_service(seen, split),
+            settle=settle,
+            now=now,
+        )
+    services = (service for service in seen.services if is_revision_service(name, service))
+    lasting = frozenset(
+        service
+        for service in services
+        if (left := left_at(seen, service, settle=settle)) is None or left > now
+    )
+    return replace(split, handover=over, lasting=lasting)
+
+
+def timely_again(
+    seen: AgentObservation, split: Split, *, settle: timedelta, now: datetime
+) -> datetime | None:
+    """When time alone changes what the split has to wait for."""
+    name = seen.agent.metadata.name
+    needed = {revision_service_name(name, revision.hash) for revision in _addressed(split)}
+    # Nobody wakes us for our own write of the route.
+    times: list[datetime | None] = [
+        left_at(seen, service, settle=settle) or now + settle + timedelta(seconds=1)
+        for service in split.lasting - needed
+    ]
+    times.append(split.handover.until if split.handover else None)
+    return min((time for time in times if time is not None and time > now), default=None)
 
 
 def traffic_intents(seen: AgentObservation, split: Split) -> Intents:
@@ -89,26 +127,15 @@ def traffic_intents(seen: AgentObservation, split: Split) -> Intents:
     service = _service(seen, split)
     name = seen.agent.metadata.name
     if service is None and seen.agent.spec.traffic is not None:
-        return  # a route sends to it
+        return  # a route sends to it, or did until just now
     yield from keep(seen, SERVICE, name, service, seen.services, stage=Stage.TRAFFIC)
 
 
 def _service(seen: AgentObservation, split: Split) -> Manifest | None:
-    """The Service of the Agent.
-
-    A route of ours changes to the number that the version ahead has before the Service does, so
-    the Service has that beforehand. Without a route the numbers are those of what serves.
-    """
-    traffic = seen.agent.spec.traffic
-    serving, selected, ahead = split.stable, split.selected, split.ahead
-    if split.before is not None:
-        serving, selected, ahead = split.before, split.before.hash, split.stable
-    aliases = {}
-    if traffic is not None and traffic.route_ref is None and ahead is not None:
-        now, then = served_port(traffic, serving), served_port(traffic, ahead)
-        if now is not None and then is not None:
-            aliases = {then: now}
-    return children.service(seen.agent, serving, selected=selected, aliases=aliases)
+    """The Service of the Agent; None without one, or while it is left as it is."""
+    if split.handover is not None:
+        return split.handover.service
+    return children.service(seen.agent, split.stable, selected=split.selected)
 
 
 def route_intents(seen: AgentObservation, split: Split) -> Intents:
@@ -203,7 +230,7 @@ def is_taken_back(seen: AgentObservation, split: Split) -> bool:
 
     A route that is missing takes them nowhere, unless it is a person's.
     """
-    return _leads_back(seen) and _sends(seen, split)
+    return _leads_back(seen, split) and _sends(seen, split)
 
 
 def keeps_people(seen: AgentObservation, stable: Revision, new: Revision) -> tuple[bool, bool]:
@@ -215,21 +242,26 @@ def keeps_people(seen: AgentObservation, stable: Revision, new: Revision) -> tup
         for view in seen.routes.values()
     )
     one = Split(stable=stable)
-    shared = name in seen.services and (_sends(seen, one) or _sends(seen, replace(one, ahead=new)))
+    shared = name in seen.services and _sends(seen, one)
     return by_route, shared
 
 
-def _leads_back(seen: AgentObservation) -> bool:
+def _leads_back(seen: AgentObservation, split: Split) -> bool:
     traffic, name = seen.agent.spec.traffic, seen.agent.metadata.name
+    ways = {name, revision_service_name(name, split.stable.hash)} if split.handover else {name}
     if traffic is not None and not seen.routes_known:
         return False
     if traffic is not None and traffic.route_ref is None:
         own = seen.routes.get(place_of(seen.key, traffic))
-        if own is None or own.deleting or not refers(own.rules, name, namespace=own.namespace):
+        if own is None or own.deleting:
+            return False
+        if not any(refers(own.rules, way, namespace=own.namespace) for way in ways):
             return False
     return not any(
         sends_to(
-            view.rules, namespace=view.namespace, ours=lambda to: is_revision_service(name, to)
+            view.rules,
+            namespace=view.namespace,
+            ours=lambda to: is_revision_service(name, to) and to not in ways,
         )
         for view in seen.routes.values()
         if not view.deleting
@@ -278,52 +310,50 @@ def restored(kind: Kind, view: RouteView, workload: Ref) -> Merge:
 
 
 def _revision_services(seen: AgentObservation, split: Split) -> Intents:
-    """One Service for the new version; those of others stay until their pods have gone."""
+    """Those of versions that need one; those of others stay until their pods have gone."""
     agent = seen.agent
-    wanted = None
-    if split.canary is not None and split.preview:
-        wanted = revision_service_name(agent.metadata.name, split.canary.hash)
-        manifest = children.revision_service(agent, split.canary)
+    wanted = set()
+    for revision in _addressed(split):
+        name = revision_service_name(agent.metadata.name, revision.hash)
+        wanted.add(name)
+        manifest = children.revision_service(agent, revision)
         yield from keep(
-            seen, SERVICE, wanted, manifest, seen.services, stage=Stage.TRAFFIC, claimed=True
+            seen, SERVICE, name, manifest, seen.services, stage=Stage.TRAFFIC, claimed=True
         )
     serving = {view.revision for view in seen.sets() if view.replicas or view.wanted}
     if serving <= {split.stable.hash}:
         serving = set()  # nobody needs another way to the only version there is
     for name, child in seen.services.items():
-        if name == wanted or not is_revision_service(agent.metadata.name, name):
+        if name in wanted | split.lasting or not is_revision_service(agent.metadata.name, name):
             continue
-        if name.rpartition("-")[2] in serving or child.deleting or is_sent_to(seen, name):
+        if name.rpartition("-")[2] in serving or child.deleting:
             continue
         if child.owner == agent.metadata.uid:
             yield Delete(kind=SERVICE, name=name, uid=child.uid, stage=Stage.SCALE)
 
 
-def is_sent_to(seen: AgentObservation, service: str) -> bool:
-    """Whether a route is seen to give the Service requests; the write that ends it may fail."""
-    return any(
-        sends_to(view.rules, namespace=view.namespace, ours=service.__eq__)
-        for view in seen.routes.values()
-        if not view.deleting
-    )
+def _addressed(split: Split) -> tuple[Revision, ...]:
+    """The revisions that have a Service of their own: the new one, one on its way to a port."""
+    canary = split.canary if split.preview else None
+    stable = split.stable if split.handover is not None else None
+    return tuple(revision for revision in (stable, canary) if revision is not None)
 
 
 def _admissions(seen: AgentObservation, split: Split) -> Intents:
-    """Let the pods of the new version be reached, each from the moment it is ready.
+    """Let pods be reached by the Service of their version, each from the moment it is ready.
 
     One that is deleted stays reachable until it is gone, as long as no other could answer: only
     then is the weight on its way back to the old version.
     """
-    if split.canary is None or not split.preview:
-        return
-    pods = [pod for pod in seen.pods_of(split.canary.hash) if not pod.finished]
-    for pod in pods:
-        if pod.ready and not (pod.admitted or pod.deleting):
-            yield _admission(pod, ADMITTED)
-    if any(pod.ready and pod.admitted and not pod.deleting for pod in pods):
+    for revision in _addressed(split):
+        pods = [pod for pod in seen.pods_of(revision.hash) if not pod.finished]
         for pod in pods:
-            if pod.admitted and pod.deleting:
-                yield _admission(pod, None)
+            if pod.ready and not (pod.admitted or pod.deleting):
+                yield _admission(pod, ADMITTED)
+        if any(pod.ready and pod.admitted and not pod.deleting for pod in pods):
+            for pod in pods:
+                if pod.admitted and pod.deleting:
+                    yield _admission(pod, None)
 
 
 def _admission(pod: PodView, value: str | None) -> Merge:
@@ -346,7 +376,7 @@ def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Sp
         return  # whoever has just begun to lead does not take away what may stay
     stable, canary, weight = _backends(seen, split)
     if stable is None:
-        return  # told as an obstacle; what is there may still lead somewhere
+        return  # told as an obstacle, or soon over; what is there may still lead somewhere
     spec = own_route(
         traffic,
         stable=stable,
@@ -359,8 +389,13 @@ def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Sp
     view = seen.routes.get(place)
     # One of that name that a person wrote is not to be taken over: it counts as missing, and the
     # claim to the name is refused.
-    live = {view.name: view} if view is not None and (view.owner or view.applied) else {}
+    own = _own(view)
+    live = {own.name: own} if own is not None else {}
     yield from keep(seen, place[0], place[1].name, manifest, live, stage=Stage.TRAFFIC)
+
+
+def _own(view: RouteView | None) -> RouteView | None:
+    return view if view is not None and (view.owner or view.applied) else None
 
 
 def _mirror(seen: AgentObservation, traffic: Traffic, split: Split) -> int:
@@ -395,7 +430,8 @@ def _weighted(seen: AgentObservation, view: RouteView, split: Split) -> list[Any
 
 def _backends(seen: AgentObservation, split: Split) -> tuple[Backend | None, Backend | None, int]:
     name = seen.agent.metadata.name
-    stable = _backend(seen, name, split.stable)
+    over = split.handover
+    stable = over.backend if over is not None else _backend(seen, name, split.stable)
     canary = None
     if split.canary is not None and split.routed and stable is not None:
         service = revision_service_name(name, split.canary.hash)

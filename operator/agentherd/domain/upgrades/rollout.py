@@ -7,7 +7,7 @@ to protect: its first revision simply starts, and one that never served goes whe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
@@ -81,16 +81,6 @@ def upgrade_sizes(
             ends = kept_until(status, course)
             sizes[other] = min(there, wanted) if ends is not None and now < ends else 0
     return sizes
-
-
-def superseded_at(statuses: Iterable[AgentUpgradeStatus]) -> Mapping[str, datetime]:
-    """When the last upgrade to each revision was superseded, of those that were."""
-    found: dict[str, datetime] = {}
-    for status in statuses:
-        ended, revision = status.finished_at, status.to_revision
-        if status.phase is UpgradePhase.SUPERSEDED and ended and revision:
-            found[revision] = max(ended, found.get(revision, ended))
-    return found
 
 
 def kept_until(status: AgentUpgradeStatus, course: Course) -> datetime | None:
