@@ -23,7 +23,7 @@ from tests.e2e.network import LOOPBACK, cluster_network
 
 PROGRAM: Final = (sys.executable, "-m", "agentherd")
 ROOT: Final = Path(__file__).resolve().parents[2]
-READY_WITHIN: Final = 30.0
+READY_WITHIN: Final = 60.0
 STOPPED_WITHIN: Final = 10.0
 LOOK_EVERY: Final = 0.05
 ANSWERED_WITHIN: Final = 5.0

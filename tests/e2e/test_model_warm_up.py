@@ -171,9 +171,8 @@ def test_a_container_that_is_started_again_is_warmed_up_again(world: World) -> N
 def test_an_operator_that_is_killed_goes_on_where_it_was(world: World) -> None:
     """What counts stands in the pods: no failure is forgotten, and they become warm."""
     since = world.now("Pod")
-    world.apply(
-        model(version("v1", warm_up_seconds=15), warmUp=WARM_UP | {"failureThreshold": 100})
-    )
+    outlasts_the_operator = version("v1", warm_up_seconds=30)
+    world.apply(model(outlasts_the_operator, warmUp=WARM_UP | {"failureThreshold": 100}))
 
     failures: list[int] = []
     killed = False
