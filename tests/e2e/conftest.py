@@ -76,19 +76,22 @@ def world(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
+def shared_namespace(
+    cluster: Cluster, namespaces: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """One such namespace for all tests of a file."""
+    title = request.node.path.stem
+    with _namespace(cluster, session=namespaces, title=title) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
 def shared_world(
-    cluster: Cluster,
-    namespaces: str,
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
+    cluster: Cluster, shared_namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """One world for all tests of a file, for those that keep to Agents of their own."""
     log = tmp_path_factory.mktemp("shared") / "operator.log"
-    title = request.node.path.stem
-    with (
-        _namespace(cluster, session=namespaces, title=title) as name,
-        _world(cluster, namespace=name, log=log) as found,
-    ):
+    with _world(cluster, namespace=shared_namespace, log=log) as found:
         yield found
 
 

@@ -1,8 +1,9 @@
 """`python -m tests.installing`, which is `make lint-install`: tools look at what is installed.
 
-All value sets, the kustomizations, samples and examples are validated by kubeconform; the chart as
-it is by default, and hardened by nobody, is looked at by kube-score and checkov. What they find has
-to be in waivers.yaml, and what is there has to be found. Needs no cluster.
+All value sets, the kustomizations, samples, examples and what is for Argo CD and Flux are validated
+by kubeconform, kinds of others by their own definitions; the chart as it is by default, hardened by
+nobody, is looked at by kube-score and checkov. What they find has to be in waivers.yaml, and what
+is there has to be found. Needs no cluster.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tests.installing.lint import Finding, checkov, kube_score, kubeconform
 from tests.installing.rendering import (
     CHART,
     KUBERNETES,
+    PROMETHEUS_OPERATOR,
     ROOT,
     VALUE_SETS,
     chart_text,
@@ -42,8 +44,12 @@ def main() -> int:
     for tool in (toolchain.HELM, toolchain.KUBERNETES, toolchain.LINT):
         toolchain.build(tool, progress)
     swagger = toolchain.kubernetes_schemas(progress) / "swagger.json"
-    definitions = (ROOT / "crds", toolchain.gateway_api_crds(progress))
-    write_schemas(swagger, (file for each in definitions for file in each.glob("*.yaml")), SCHEMAS)
+    definitions = (
+        *(ROOT / "crds").glob("*.yaml"),
+        *toolchain.gateway_api_crds(progress).glob("*.yaml"),
+        *toolchain.definitions_of_others(progress),
+    )
+    write_schemas(swagger, definitions, SCHEMAS)
     run(program("helm"), "lint", "--strict", CHART)
     with tempfile.TemporaryDirectory() as name:
         found = tuple(_findings(Path(name)))
@@ -62,12 +68,15 @@ def main() -> int:
 
 def _findings(directory: Path) -> Iterator[Finding]:
     for values in VALUE_SETS:
-        (directory / f"{values.stem}.yaml").write_text(chart_text(values=values))
+        text = chart_text(values=values, known=PROMETHEUS_OPERATOR)
+        (directory / f"{values.stem}.yaml").write_text(text)
     for path in KUSTOMIZATIONS:
         text = kustomization_text(f"manifests/{path}")
         (directory / f"{path.replace('/', '-')}.yaml").write_text(text)
     for example in (ROOT / "examples").glob("*.yaml"):
         (directory / f"example-{example.name}").write_text(example.read_text())
+    for file in (ROOT / "manifests/gitops").glob("*/*.yaml"):
+        (directory / f"gitops-{file.parent.name}-{file.name}").write_text(file.read_text())
     yield from kubeconform(SCHEMAS, directory)
     plain = directory / "plain.yaml"
     plain.write_text(chart_text("crds.enabled=false"))

@@ -19,6 +19,11 @@ VALUE_SETS: Final = tuple(sorted((CHART / "ci").glob("*-values.yaml")))
 """Each shows another way to install; named as chart-testing looks for them."""
 
 KUBERNETES: Final = "1.36.3"
+PROMETHEUS_OPERATOR: Final = (
+    "monitoring.coreos.com/v1/PodMonitor",
+    "monitoring.coreos.com/v1/PrometheusRule",
+)
+"""What an API server knows besides where one is installed."""
 
 _SafeLoader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -60,9 +65,11 @@ def chart_text(
     values: Path | None = None,
     release: str = "agentherd",
     namespace: str = "agentherd",
+    known: tuple[str, ...] = (),
 ) -> str:
-    """What Helm makes of the chart, hooks included."""
+    """What Helm makes of the chart, hooks included, on a server that knows these kinds as well."""
     words = [word for setting in settings for word in ("--set", setting)]
+    words += [word for kind in known for word in ("--api-versions", kind)]
     if values is not None:
         words += ["--values", str(values)]
     place = ("--namespace", namespace, "--kube-version", KUBERNETES)
@@ -74,9 +81,10 @@ def chart(
     values: Path | None = None,
     release: str = "agentherd",
     namespace: str = "agentherd",
+    known: tuple[str, ...] = (),
 ) -> Objects:
     """The objects of a release, without those of its hooks."""
-    text = chart_text(*settings, values=values, release=release, namespace=namespace)
+    text = chart_text(*settings, values=values, release=release, namespace=namespace, known=known)
     found = objects(text)
     return {identity: each for identity, each in found.items() if not is_hook(each)}
 

@@ -122,9 +122,7 @@ class Applier:
             await self._confirm(key, owner)
         refusals: list[Refusal] = []
         for intent in plan.intents:
-            if not self._may_write():
-                # A process that was frozen wakes up in the middle of a plan of long ago.
-                raise Conflict("the Lease was not renewed in time; another process may lead")
+            self._confirm_lead()
             if any(refusal.stage < min(intent.stage, Stage.CHILDREN) for refusal in refusals):
                 break
             try:
@@ -134,6 +132,14 @@ class Applier:
                     raise Conflict(f"the status is refused: {error}") from error
                 refusals.append(Refusal(intent.ref, error, intent.stage))
         return refusals
+
+    def _confirm_lead(self) -> None:
+        """Raises Conflict in a process that was frozen and wakes up where it waited for an answer.
+
+        So it has to be asked after whatever was waited for, right before each write.
+        """
+        if not self._may_write():
+            raise Conflict("the Lease was not renewed in time; another process may lead")
 
     async def _do(self, key: Key, owner: Owner | None, intent: Intent) -> None:
         namespace = key.namespace
@@ -215,12 +221,15 @@ class Applier:
             APPLIED_ANNOTATION: intent.digest,
         }
         manifest = _merged({**intent.manifest, "metadata": metadata}, intent.unhashed or {})
+        self._confirm_lead()
         try:
             answer = await self._cluster.apply(intent.kind, manifest, manager=FIELD_MANAGER)
         except Invalid:
             if intent.uid is None or intent.kind not in _RIVALS:
                 raise
+            self._confirm_lead()
             await self._clear(key, intent)
+            self._confirm_lead()
             answer = await self._cluster.apply(intent.kind, manifest, manager=FIELD_MANAGER)
         self._store.put(intent.kind, answer, own=True)
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 
 import yaml
-from tests.installing.rendering import CHART, Objects, chart, objects, program, run
+from tests.installing.rendering import CHART, PROMETHEUS_OPERATOR, Objects, chart
 
 VALUES = CHART / "ci/monitored-values.yaml"
-KINDS = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule")
 
 
-@cache
 def monitored(values: Path = VALUES) -> Objects:
     """The chart on an API server that knows the kinds of the Prometheus Operator."""
-    known = [word for kind in KINDS for word in ("--api-versions", kind)]
-    place = ("--namespace", "agentherd", "--kube-version", "1.36.3", "--values", values)
-    return objects(run(program("helm"), "template", "agentherd", CHART, *place, *known))
+    return chart(values=values, known=PROMETHEUS_OPERATOR)
 
 
 def test_the_processes_are_found_by_their_labels() -> None:

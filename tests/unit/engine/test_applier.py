@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -236,6 +237,40 @@ async def test_a_process_that_may_not_lead_writes_nothing(twin: Twin, owner: Own
         await frozen.carry_out(GREETER, owner, plan(STATUS))
 
     assert not twin.writes
+
+
+def leading(twin: Twin, times: int) -> Applier:
+    """One that leads as many times as it asks, and then has been frozen for long."""
+    answers = iter([True] * times)
+    recorder = Recorder(twin, identity="me", clock=lambda: NOON)
+    store = Store(AGENT, wake=lambda _key: None)
+    leads = partial(next, answers, False)
+    return Applier(cluster=twin, store=store, recorder=recorder, may_write=leads)
+
+
+async def test_who_wakes_up_with_the_answer_whose_a_name_is_writes_nothing(
+    twin: Twin, owner: Owner
+) -> None:
+    """The answer is of long ago, and another has made the child since."""
+    with pytest.raises(Conflict):
+        await leading(twin, 1).carry_out(GREETER, owner, plan(apply(claimed=True)))
+
+    assert not twin.writes
+
+
+@pytest.mark.parametrize("written", [1, 2])
+async def test_who_wakes_up_with_a_refusal_makes_no_room(
+    twin: Twin, owner: Owner, written: int
+) -> None:
+    """Neither are fields removed that exclude ours, nor is it tried again."""
+    raw = twin.put(SERVICE, {"metadata": {"name": "b", "namespace": "default"}})
+    twin.interrupt(1, "before", Invalid("the ports exclude each other"))
+    intent = apply(name="b", uid=raw["metadata"]["uid"])
+
+    with pytest.raises(Conflict):
+        await leading(twin, 1 + written).carry_out(GREETER, owner, plan(intent))
+
+    assert twin.writes == written
 
 
 # Names that people use
