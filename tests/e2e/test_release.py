@@ -9,9 +9,9 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -108,12 +108,11 @@ def test_a_new_release_in_mid_canary_loses_nothing(world: World, tmp_path: Path)
     world.wait_until_ready("waits")
     old = set(operator_pods(world))
 
-    with Sight(world, "AgentUpgrade") as upgrades, load(world, "waits", tmp_path) as running:
+    with load(world, "waits", tmp_path) as running:
         upgrade = change(world, "waits")
         world.wait_upgrade(upgrade, "Paused")
         wait_until_reached(world, running, NEW)
         before = _standing(world, "waits")
-        kept = world.upgrade(upgrade)["status"]["history"]
         _release(world).install("podAnnotations.changed=yes", "log.format=text", "workers=16")
         world.apply(podless("meanwhile"))
         wait_until_settled(world, ["meanwhile"], within=60)
@@ -129,10 +128,8 @@ def test_a_new_release_in_mid_canary_loses_nothing(world: World, tmp_path: Path)
     for part, seen in after.items():
         assert seen == before[part], part
     assert report.failed == ()
-    own = (each.object for each in upgrades.seen if each.object["metadata"]["name"] == upgrade)
-    given = [each.get("status", {}).get("weight", 0) for each in own]
-    assert [weight for weight, _ in groupby(given)] == [0, 30, 60, 100], "each step once"
-    assert found["status"]["history"][: len(kept)] == kept
+    told = [(entry["phase"], entry["message"]) for entry in found["status"]["history"]]
+    assert max(Counter(told).values()) == 1, told
     assert len(world.upgrades("waits")) == 1
 
 
@@ -190,7 +187,7 @@ def _standing(world: World, name: str) -> Object:
     """All of an Agent's upgrade that must not change while it waits."""
     (upgrade,) = world.upgrades(name)
     (route,) = world.children(name, "HTTPRoute")
-    told = ("phase", "step", "weight", "fromRevision", "toRevision", "startedAt")
+    told = ("phase", "step", "weight", "history", "fromRevision", "toRevision", "startedAt")
     return {
         **{key: upgrade["status"].get(key) for key in told},
         "route": (route["metadata"]["generation"], weights(route)),
