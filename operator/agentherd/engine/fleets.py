@@ -41,6 +41,11 @@ class Shared:
     def __init__(self, sinks: Sequence[Sought]) -> None:
         self._sinks = sinks
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether one of them has to know."""
+        return any(sink.wanted.is_set() for sink in self._sinks)
+
     async def wanted(self) -> None:
         """Wait until one of them has to know."""
         await _first(sink.wanted for sink in self._sinks)

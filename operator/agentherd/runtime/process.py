@@ -100,6 +100,7 @@ async def _lead(
             group.create_task(sweeper.run(), name="sweeper")
             await herd.watches.synced()
             await sweeper.swept.wait()
+            await herd.watches.routed()
             herd.work(group)
             health.synced = True
             found = (f"{fleets.count(kind)} {kind.plural}" for kind in kinds)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Final
 
 from agentherd.cluster import Cluster
 from agentherd.domain.kinds import (
@@ -21,6 +23,9 @@ from agentherd.engine.fleets import Fleets
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.mounts import MOUNT_EVENTS, MountFailures
 from agentherd.engine.reflector import Reflector
+
+ROUTES_WITHIN: Final = 5.0
+"""Seconds for which the beginning waits for routes."""
 
 
 class Watches:
@@ -64,6 +69,19 @@ class Watches:
         """Wait until all children have been read."""
         for each in self._children:
             await each.synced.wait()
+
+    async def routed(self) -> None:
+        """Wait until routes have been read where somebody has one.
+
+        Whoever begins to lead without them would set back each upgrade that is at a step. Where
+        they may not be read, each upgrade tells of that, and nobody else waits for long.
+        """
+        if not self._fleets.routes.is_wanted:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ROUTES_WITHIN):
+                for each in self._routes:
+                    await each.synced.wait()
 
     def routes_known(self) -> bool:
         """Whether the API server has been asked for routes."""

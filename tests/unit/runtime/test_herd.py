@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from typing import Any, Final
 
-from tests.twin import Twin, raw_agent
+from tests.twin import Rig, Twin, raw_agent
 from tests.twin.models import NAME, ModelRig, raw_model
 from tests.twin.rig import loop_clock, shared_metrics
 
-from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, MODEL_DEPLOYMENT, Key, Kind
+from agentherd.cluster import Page
+from agentherd.domain.kinds import (
+    AGENT,
+    AGENT_UPGRADE,
+    MODEL_DEPLOYMENT,
+    REPLICA_SET,
+    ROUTE_KINDS,
+    Key,
+    Kind,
+)
 from agentherd.engine.store import SUBJECT_KINDS
 from agentherd.runtime.herd import Herd
 from agentherd.runtime.settings import Settings
 
-PAUSED = {"canary": {"steps": [{"weight": 5, "pause": {}}]}}
+OWN: Final[dict[str, Any]] = {"parentRefs": [{"name": "gate"}]}
+PAUSED: Final = {"canary": {"steps": [{"weight": 5, "pause": {}}]}}
 
 
 async def amid_a_swap(twin: Twin) -> None:
@@ -44,6 +55,7 @@ async def term(twin: Twin, served: Collection[Kind], *, seconds: float) -> None:
             for kind in served:
                 for raw in twin.all(kind):
                     herd.fleets.put_subject(kind, raw)
+            await herd.watches.routed()
             herd.work(group)
 
     leading = asyncio.create_task(lead())
@@ -81,6 +93,56 @@ async def test_a_term_that_can_works_on_them() -> None:
 
     (upgrade,) = twin.all(AGENT_UPGRADE)
     assert upgrade["status"]["phase"] != "Paused"
+
+
+class SlowRoutes(Twin):
+    """An API server that takes its time to list routes; None is for ever."""
+
+    seconds: float | None = 0
+
+    async def list(self, kind: Kind, **words: Any) -> AsyncIterator[Page]:
+        """As slow as it is for this kind."""
+        if kind in ROUTE_KINDS:
+            await asyncio.sleep(self.seconds if self.seconds is not None else 3600)
+        async for page in super().list(kind, **words):
+            yield page
+
+
+async def at_a_weight(twin: Twin) -> None:
+    """An Agent of which an upgrade waits at a weight."""
+    rig = Rig(twin)
+    twin.put(AGENT, raw_agent(replicas=2, traffic=OWN, upgradePolicy=PAUSED))
+    await rig.live(seconds=5)
+    changed = raw_agent(replicas=2, image="agent:2", traffic=OWN, upgradePolicy=PAUSED)
+    twin.edit(AGENT, "greeter", {"spec": changed["spec"]})
+    await rig.live(seconds=20)
+    (upgrade,) = twin.all(AGENT_UPGRADE)
+    assert (upgrade["status"]["phase"], upgrade["status"]["weight"]) == ("Paused", 5)
+
+
+async def test_a_term_does_not_begin_before_the_routes_have_been_read() -> None:
+    """An upgrade that is at a step would lose it to routes that nobody has looked for."""
+    twin = SlowRoutes(loop_clock)
+    await at_a_weight(twin)
+    before = len(twin.requests)
+    twin.seconds = 2
+
+    await term(twin, SUBJECT_KINDS, seconds=60)
+
+    assert written(twin, before) == []
+
+
+async def test_a_term_begins_although_routes_cannot_be_read() -> None:
+    """Only who has one waits for them."""
+    twin = SlowRoutes(loop_clock)
+    await at_a_weight(twin)
+    twin.put(AGENT, raw_agent("plain", replicas=1))
+    twin.seconds = None
+
+    await term(twin, SUBJECT_KINDS, seconds=60)
+
+    (made,) = (r for r in twin.all(REPLICA_SET) if r["metadata"]["name"].startswith("plain-"))
+    assert made["spec"]["replicas"] == 1
 
 
 async def test_the_queues_of_all_kinds_are_counted_together() -> None:
