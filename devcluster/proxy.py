@@ -27,20 +27,39 @@ async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         sink.close()
 
 
-async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, port: int) -> None:
-    """Connect one client to 127.0.0.1:`port`; each direction ends on its own, as TCP allows."""
-    try:
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        writer.close()
-        return
-    try:
-        async with asyncio.TaskGroup() as directions:
-            directions.create_task(_pour(reader, to_writer))
-            directions.create_task(_pour(to_reader, writer))
-    finally:
-        to_writer.close()
-        writer.close()
+class Door:
+    """Leads each client to 127.0.0.1:`port`; each direction ends on its own, as TCP allows.
+
+    The loop holds a task by what it waits for. A connection of which one half is closed may wait
+    for nothing that the loop holds and would be taken for garbage, so it is held here.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._relays: set[asyncio.Task[None] | None] = set()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Relay one client until both directions have ended."""
+        task = asyncio.current_task()
+        self._relays.add(task)
+        try:
+            await self._relay(reader, writer)
+        finally:
+            self._relays.discard(task)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
+            writer.close()
+            return
+        try:
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(_pour(reader, to_writer))
+                directions.create_task(_pour(to_reader, writer))
+        finally:
+            to_writer.close()
+            writer.close()
 
 
 async def serve(doors: list[tuple[int, int]], health: str) -> None:
@@ -48,13 +67,7 @@ async def serve(doors: list[tuple[int, int]], health: str) -> None:
     servers: list[asyncio.Server] = []
     for descriptor, port in doors:
         listening = socket.socket(fileno=descriptor)
-
-        async def accept(
-            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int = port
-        ) -> None:
-            await relay(reader, writer, port=port)
-
-        servers.append(await asyncio.start_server(accept, sock=listening, backlog=1024))
+        servers.append(await asyncio.start_server(Door(port), sock=listening, backlog=1024))
     servers.append(await asyncio.start_unix_server(_accept_only, path=health))
     await asyncio.gather(*(server.serve_forever() for server in servers))
 

@@ -76,6 +76,27 @@ def test_a_port_that_only_one_version_has_begins_nothing(
     assert [ref["port"] for ref in backends(world.get("HTTPRoute", "a"))] == [9090]
 
 
+def test_a_change_of_port_is_undone_without_a_lost_request(world: World, tmp_path: Path) -> None:
+    """The way back is as careful as the way there, and ends where it began."""
+    policy = {"scaleDownDelaySeconds": 60}
+    world.apply(routed(world, "a", traffic={"port": "http"}, upgradePolicy=BEGINS | policy))
+    world.wait_until_ready("a")
+    before = backends(world.get("HTTPRoute", "a"))
+
+    with load(world, "a", tmp_path) as running:
+        upgrade = change(world, "a", template=listening(9090))
+        world.wait_upgrade(upgrade, "Succeeded")
+        wait_until_only(world, running, NEW)
+        roll_back(world, upgrade)
+        world.wait_upgrade(upgrade, "RolledBack")
+        wait_until_only(world, running, OLD)
+        world.wait_until("HTTPRoute", "a", lambda route: backends(route) == before)
+        wait_until_sent(world, running, 300)
+        report = running.stop()
+
+    assert report.failed == ()
+
+
 def test_behind_one_service_each_pod_is_asked_at_its_own_port(world: World, tmp_path: Path) -> None:
     """Half of the requests are for pods that listen elsewhere under the same name."""
     world.apply(served("a", traffic=None, upgradePolicy=WAITING))

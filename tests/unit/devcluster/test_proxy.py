@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import gc
 import socket
 import struct
 from collections.abc import AsyncIterator
 
 import pytest
-from devcluster.proxy import relay
+from devcluster.proxy import Door
 
 
 class Behind:
@@ -38,8 +38,7 @@ async def behind() -> Behind:
 async def door(behind: Behind) -> AsyncIterator[int]:
     async with await asyncio.start_server(behind, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        accept = functools.partial(relay, port=port)
-        async with await asyncio.start_server(accept, "127.0.0.1", 0) as front:
+        async with await asyncio.start_server(Door(port), "127.0.0.1", 0) as front:
             yield front.sockets[0].getsockname()[1]
 
 
@@ -53,6 +52,29 @@ async def test_a_client_that_has_said_all_still_gets_its_answer(door: int) -> No
     assert len(await reader.read()) == 1_000_000
     writer.close()
     await writer.wait_closed()
+
+
+async def test_a_client_that_waits_long_for_its_answer_is_not_forgotten() -> None:
+    """Nothing but the answer would wake the connection, and garbage is collected meanwhile."""
+    answers = asyncio.Event()
+
+    async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answers.wait()
+        writer.write(b"late")
+        writer.close()
+
+    async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
+        behind = Door(server.sockets[0].getsockname()[1])
+        async with await asyncio.start_server(behind, "127.0.0.1", 0) as front:
+            port = front.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write_eof()
+            await asyncio.sleep(0.1)
+            gc.collect()
+            answers.set()
+
+            assert await reader.read() == b"late"
+            writer.close()
 
 
 async def test_a_client_that_breaks_off_is_not_kept_behind_the_door(
@@ -74,8 +96,8 @@ async def test_a_client_of_a_closed_port_is_let_go(behind: Behind) -> None:
     """While the API server starts, nobody listens behind the door."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        accept = functools.partial(relay, port=unused.getsockname()[1])
-        async with await asyncio.start_server(accept, "127.0.0.1", 0) as front:
+        door = Door(unused.getsockname()[1])
+        async with await asyncio.start_server(door, "127.0.0.1", 0) as front:
             port = front.sockets[0].getsockname()[1]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
