@@ -42,7 +42,7 @@ class Release(Operator):
         super().__init__(namespace=namespace, kubeconfig=cluster.kubeconfig, log=log)
         self._way = (f"--kubeconfig={cluster.kubeconfig}",) if cluster.kubeconfig else ()
         self._place = f"--namespace={namespace}"
-        self._values = (
+        self._values: tuple[str, ...] = (
             f"--values={CHART / 'ci/tenants-values.yaml'}",
             f"--set=namespaces={{{namespace}}}",
         )

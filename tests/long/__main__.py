@@ -1,4 +1,6 @@
-"""`python -m tests.long`: canaries and swaps under load, how fast rollbacks are, and verdicts.
+"""`python -m tests.long`: what takes longer, or a cluster of its own.
+
+Canaries and swaps under load, how fast rollbacks are, verdicts, and the life of an installation.
 
 Progress goes to stderr, a line for each run to stdout, and all figures to a directory.
 """
@@ -17,6 +19,7 @@ from tests.e2e.world import World
 from tests.long.canary import WAYS, Scale, under_load
 from tests.long.cases import CASES
 from tests.long.figures import Outcome, of_canary, of_rollbacks, of_verdicts
+from tests.long.installation import installed
 from tests.long.model_figures import of_pairs, of_swaps, of_weights
 from tests.long.pairs import pairs
 from tests.long.place import Disturbed, place
@@ -60,7 +63,10 @@ MODELS: Final[Mapping[str, Run]] = {
     "models-pairs": _pairs,
 }
 
-NAMES: Final = [*CANARIES, *ROLLBACKS, *VERDICTS, *MODELS]
+INSTALLATION: Final = "installation"
+"""The last one, since it removes the definitions."""
+
+NAMES: Final = [*CANARIES, *ROLLBACKS, *VERDICTS, *MODELS, INSTALLATION]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, chosen: argparse.Namespace, progress: Progress) -> Outcome:
+    if name == INSTALLATION:
+        return installed(progress)
     with place() as (world, directory):
         if name in MODELS:
             return MODELS[name](name, world, directory, chosen, progress)
