@@ -203,7 +203,10 @@ def test_a_version_that_runs_out_of_memory_is_given_up(world: World, tmp_path: P
         change(world, canary={"version": "v2", "weight": 20})
         given_up(world, within=90)
         found = wait_until(
-            world, lambda seen: seen["status"]["lastRollback"]["trigger"] == "OutOfMemory"
+            world,
+            lambda seen: (
+                seen["status"]["lastRollback"]["trigger"] == "OutOfMemory" and bool(swaps(seen))
+            ),
         )
         back = wait_until_only(world, running, "v1")
         world.operator.runs_for(10)
