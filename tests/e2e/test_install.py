@@ -31,7 +31,8 @@ HALF_A_MEGABYTE = 512 * 1024
 """Of the one that fits into a Secret."""
 
 LEFT = (
-    "agents,deployments,poddisruptionbudgets,roles,rolebindings,secrets,serviceaccounts,configmaps"
+    "agents,deployments,poddisruptionbudgets,roles,rolebindings,secrets,serviceaccounts,"
+    "configmaps,leases"
 )
 
 WAITS = {"canary": {"steps": [{"weight": 50, "pause": {}}]}, "scaleDownDelaySeconds": 0}
