@@ -91,7 +91,6 @@ def test_an_agent_waits_for_those_it_depends_on(world: World) -> None:
     start = world.now("Pod", "writer")
 
     world.apply(agent("researcher"))
-    world.wait_for_phase("researcher", "Deploying")
     first = next(iter(world.follow("Pod", since=start, within=60, agent="writer")))
     needed = world.get("Agent", "researcher")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.e2e.cluster import Object
 from tests.e2e.sample import agent
-from tests.e2e.world import World, condition_status, identity
+from tests.e2e.world import START, World, condition_status, identity
 
 
 @pytest.mark.row("A04")
@@ -86,7 +86,7 @@ def test_a06_pods_in_maintenance_run_but_are_sent_nothing(world: World) -> None:
     world.cluster.wait_until_all(
         "EndpointSlice",
         lambda slices: not any(_serving(part) for part in slices),
-        within=15,
+        within=START,
         namespace=world.namespace,
         labels="kubernetes.io/service-name=a",
     )
