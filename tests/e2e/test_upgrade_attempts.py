@@ -25,12 +25,15 @@ CRASHES_ONCE: Final = "/marks/once"
 CRASHES_ALWAYS: Final = "/marks/always"
 
 WAITS_FOR_A_MARK: Final = f"""
+if [ -e {CRASHES_ALWAYS} ]; then exit 3; fi
 until [ -e {CRASHES_ALWAYS} ]; do
-  if [ -e {CRASHES_ONCE} ]; then rm {CRASHES_ONCE}; exit 3; fi
+  if [ -e {CRASHES_ONCE} ]; then rm {CRASHES_ONCE}; sleep 1; exit 3; fi
   sleep 0.2
 done
+sleep 1
 exit 3
 """
+"""Who has just marked the pod is let go before it ends, since they are a process of it."""
 
 IN_VAIN: Final = "can be raised only after a rollback, when status.phase is RolledBack"
 
@@ -88,6 +91,7 @@ def test_the_next_attempt_is_not_judged_by_pods_of_the_last_one(shared_world: Wo
     sick, well = canaries(world, name)
     mark(world, sick, CRASHES_ALWAYS)
     world.wait_upgrade(name, "RolledBack")
+    world.wait_until("Pod", sick["metadata"]["name"], _waits_to_run_again, within=START)
 
     steer(world, name, attempt=2)
     found = wait_at_step(world, name, 1)
@@ -148,6 +152,12 @@ def _has_followed(seen: Object, generation: int) -> bool:
 def _runs_again(pod: Object) -> bool:
     (container,) = pod["status"]["containerStatuses"]
     return container["restartCount"] == 1 and "running" in container["state"] and is_ready(pod)
+
+
+def _waits_to_run_again(pod: Object) -> bool:
+    """Whether it is seen to have failed for some seconds, and not to run between two crashes."""
+    (container,) = pod["status"]["containerStatuses"]
+    return container["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
 
 
 def _attempt(world: World, name: str) -> str:

@@ -16,6 +16,7 @@ from tests.e2e.test_upgrade_words import (
     phases,
     quiet,
     sizes,
+    slow,
     steer,
     step,
     wait_at_step,
@@ -81,7 +82,9 @@ def _delete(world: World, pod: str) -> None:
 
 
 def _evict(world: World, pod: str) -> None:
-    """What draining a node does, which a disruption budget may refuse."""
+    """What draining a node does, which a disruption budget refuses until it has seen all pods."""
+    agent = world.get("Pod", pod)["metadata"]["labels"][AGENT_LABEL]
+    world.wait_until_children(agent, "PodDisruptionBudget", _allow_one, within=START)
     world.cluster.send(
         "POST",
         path("Pod", world.namespace, pod) + "/eviction",
@@ -116,7 +119,7 @@ def test_pods_of_the_new_version_go_in_the_middle(
 def test_all_pods_of_the_new_version_may_go_at_once(shared_world: World) -> None:
     """With the last one its weight goes too, and comes back with those that take their place."""
     world = shared_world
-    world.apply(quiet("emptied", upgradePolicy=canary(step(50), step(50))))
+    world.apply(slow("emptied", upgradePolicy=canary(step(50), step(50))))
     world.wait_until_ready("emptied")
     name = change(world, "emptied", version="2.0.0")
     new = wait_at_step(world, name, 1)["status"]["toRevision"]
@@ -133,11 +136,12 @@ def test_all_pods_of_the_new_version_may_go_at_once(shared_world: World) -> None
 def test_a_pause_may_be_longer_than_the_progress_deadline(shared_world: World) -> None:
     """A deadline is for what should get on, and a pause should not."""
     world = shared_world
-    policy = canary(step(50, seconds=13), progressDeadlineSeconds=10)
+    policy = canary(step(50, seconds=33), progressDeadlineSeconds=30)
     world.apply(quiet("patient", upgradePolicy=policy))
     world.wait_until_ready("patient")
 
-    found = world.wait_upgrade(change(world, "patient", version="2.0.0"), "Succeeded")
+    name = change(world, "patient", version="2.0.0")
+    found = world.wait_upgrade(name, "Succeeded", within=2 * START)
 
     assert phases(found) == ["Progressing", "Promoting", "Succeeded"]
 
@@ -251,6 +255,12 @@ def _wait_for_others(world: World, agent: str, wanted: str, *, lost: Object) -> 
         return len(ready) == 2 and lost["metadata"]["uid"] not in ready
 
     world.wait_until_children(agent, "Pod", there, within=START)
+
+
+def _allow_one(budgets: list[Object]) -> bool:
+    """Whether the budgets have seen pods enough to let one of them go."""
+    statuses = [budget.get("status", {}) for budget in budgets]
+    return all(status.get("disruptionsAllowed", 0) > 0 for status in statuses)
 
 
 def _lost_its_weight(seen: Object) -> bool:

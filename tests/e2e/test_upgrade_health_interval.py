@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.cluster import Object
 from tests.e2e.sample import agent
-from tests.e2e.test_upgrade_words import canary, change, phases, step, wait_at_step
+from tests.e2e.test_upgrade_words import canary, change, phases, steer, step, wait_at_step
 from tests.e2e.world import START, World
 from tests.e2e.world import revision as revision_of
 
-SICK_AFTER: Final = 10.0
+SICK_AFTER: Final = 20.0
 """Seconds for which the new version is healthy; it is ready long before they are over."""
 
 SECONDS: Final = 10
@@ -58,16 +58,14 @@ def test_c03_only_the_new_version_is_asked_more_often_and_only_while_it_is_new(
 ) -> None:
     """Every second during the upgrade; the old one as before, and so both after its end."""
     world = shared_world
-    policy = canary(step(50, seconds=20), scaleDownDelaySeconds=600)
+    policy = canary(step(50), scaleDownDelaySeconds=600)
     world.apply(agent("b", version="1.0.0", health={"http": WORK}, upgradePolicy=policy))
     old = world.wait_until_ready("b")["status"]["stableRevision"]
 
     name = change(world, "b", version="2.0.0")
-    running = world.wait_until(
-        "AgentUpgrade", name, lambda seen: seen.get("status", {}).get("weight") == 50, within=START
-    )
-    new = running["status"]["toRevision"]
+    new = wait_at_step(world, name, 1)["status"]["toRevision"]
     during = _check_rates(world, "b", seconds=10)
+    steer(world, name, promote={"full": True})
     world.wait_upgrade(name, "Succeeded")
     after = _check_rates(world, "b", seconds=10)
 

@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.cluster import Object
 from tests.e2e.sample import IMAGE, agent, template
 from tests.e2e.test_upgrade_words import (
+    FAILS_LATER,
     FAILS_SOON,
     NEVER_READY,
     PAUSE,
@@ -20,6 +21,7 @@ from tests.e2e.test_upgrade_words import (
     restart,
     rolling,
     sizes,
+    slow,
     steer,
     step,
     upgrade,
@@ -108,7 +110,7 @@ def test_g01_a_person_rolls_back_a_running_upgrade_with_a_reason(shared_world: W
     assert (record["trigger"], record["reason"]) == ("Requested", "customers complain")
     assert record["requestedBy"] == "kubectl-patch"
     assert controls(found) == [("RollbackRequested", "attempt 1: customers complain")]
-    world.wait_until_children("doubted", "Pod", lambda pods: len(pods) == 1, within=30)
+    world.wait_until_children("doubted", "Pod", lambda pods: len(pods) == 1, within=START)
     assert [identity(pod) for pod in world.pods("doubted")] == before
 
 
@@ -184,8 +186,10 @@ def test_g06_a_rollback_restores_exactly_what_was_there(shared_world: World) -> 
     found = world.wait_upgrade("inexact", "RolledBack")
 
     _wait_for_sizes(world, "exact", revisions=1)
-    world.wait_until_children("exact", "Pod", lambda pods: len(pods) == 2, within=30)
+    world.wait_until_children("exact", "Pod", lambda pods: len(pods) == 2, within=START)
     wait_for_one_service(world, "exact")
+    _wait_for_spec(world, "Service", "exact", before["services"]["exact"])
+    _wait_for_spec(world, "HTTPRoute", "exact", before["route"])
     assert found["status"]["weight"] == 0
     assert during != before
     assert _snapshot(world, "exact") == before
@@ -194,7 +198,7 @@ def test_g06_a_rollback_restores_exactly_what_was_there(shared_world: World) -> 
 @pytest.mark.row("G07")
 def test_g07_an_operator_killed_during_a_rollback_ends_it_once(world: World) -> None:
     """Killed while the old pods start again, and asked a second time: one record, one end."""
-    world.apply(quiet("a"))
+    world.apply(slow("a"))
     first = world.wait_until_ready("a")["status"]["stableRevision"]
     name = change(world, "a", version="2.0.0")
     world.wait_upgrade(name, "Succeeded")
@@ -224,7 +228,7 @@ def test_g07_an_operator_killed_at_the_trigger_goes_back_all_the_same(world: Wor
     world.apply(agent("a", version="1.0.0", upgradePolicy=HELD))
     first = world.wait_until_ready("a")["status"]["stableRevision"]
 
-    name = change(world, "a", version="2.0.0", config=FAILS_SOON)
+    name = change(world, "a", version="2.0.0", config=FAILS_LATER)
     world.wait_until(
         "AgentUpgrade",
         name,
@@ -263,6 +267,11 @@ def _wait_for_sizes(world: World, agent: str, *, revisions: int) -> None:
         lambda sets: sum(bool(each["spec"]["replicas"]) for each in sets) == revisions,
         within=START,
     )
+
+
+def _wait_for_spec(world: World, kind: str, name: str, wanted: Object) -> None:
+    """Wait until an object is as it was, which it may be only after the last pod has gone."""
+    world.wait_until(kind, name, lambda seen: seen["spec"] == wanted, within=START)
 
 
 def _snapshot(world: World, agent: str) -> dict[str, Any]:

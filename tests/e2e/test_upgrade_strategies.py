@@ -50,7 +50,7 @@ def test_an_agent_without_a_policy_takes_three_small_steps(shared_world: World) 
 def test_a_canary_has_the_pods_and_the_pause_of_its_step(shared_world: World) -> None:
     """Pods as many as the step says, or as its weight needs; then a gate, then a pause."""
     world = shared_world
-    policy = canary(step(10, replicas=2), step(50, seconds=2))
+    policy = canary(step(10, replicas=2), step(50, seconds=5))
     world.apply(quiet("stepping", replicas=3, upgradePolicy=policy))
     old = world.wait_until_ready("stepping")["status"]["stableRevision"]
 
@@ -66,7 +66,7 @@ def test_a_canary_has_the_pods_and_the_pause_of_its_step(shared_world: World) ->
     assert at_the_pause == {old: 3, new: 3}
     times = dict(_told(found))
     since = _time(second["status"]["weightSince"])
-    assert times["all steps are done"] - since >= timedelta(seconds=2)
+    assert times["all steps are done"] - since >= timedelta(seconds=5)
     wait_for_sizes(world, "stepping", {new: 3})
 
 

@@ -22,7 +22,7 @@ from tests.e2e.test_upgrade_words import (
     wait_for_one_service,
     wait_for_sizes,
 )
-from tests.e2e.world import World, condition, identity, observed
+from tests.e2e.world import START, World, condition, identity, observed
 
 POLICY: Final = canary(step(25), step(50))
 
@@ -158,10 +158,10 @@ def test_from_the_very_first_version_on_the_last_one_counts(shared_world: World)
     """Bad, bad, good: there is nothing to protect yet, so no upgrade is made of it."""
     world = shared_world
     world.apply(quiet("newborn", replicas=2, upgradePolicy=POLICY, **BAD))
-    world.wait_until("Agent", "newborn", lambda seen: _reason(seen) == "ImageUnavailable")
+    world.wait_until("Agent", "newborn", _tells("ImageUnavailable"), within=START)
 
     change(world, "newborn", version="1.1.0")
-    world.wait_until("Agent", "newborn", _tells("ImageUnavailable"))
+    world.wait_until("Agent", "newborn", _tells("ImageUnavailable"), within=START)
     change(world, "newborn", version="1.2.0", **GOOD)
     found = world.wait_until_ready("newborn")
 

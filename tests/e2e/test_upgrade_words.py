@@ -19,6 +19,9 @@ ENDED: Final = frozenset({"Succeeded", "RolledBack", "Superseded"})
 FAILS_SOON: Final = {"probeFailAfterSeconds": "5"}
 """Config of a version that becomes ready and then fails its readiness probe."""
 
+FAILS_LATER: Final = {"probeFailAfterSeconds": "15"}
+"""The same, with time enough to be seen ready on a busy machine."""
+
 NEVER_READY: Final = {"probe": "fail"}
 """Config of a version that never becomes ready."""
 
@@ -33,6 +36,18 @@ NO_IMAGE: Final = {"image": "localhost/agentherd/none:1", "imagePullPolicy": "Ne
 def quiet(name: str, **spec: Any) -> Object:
     """An Agent whose pods do nothing, and are ready as soon as they run."""
     return agent(name, container={"image": PAUSE}, health=None, **{"version": "1.0.0", **spec})
+
+
+def slow(name: str, **spec: Any) -> Object:
+    """An Agent whose pods are not ready before five seconds, so that no look comes too late."""
+    probe = {
+        "httpGet": {"path": "/healthz", "port": "http"},
+        "initialDelaySeconds": 5,
+        "periodSeconds": 1,
+        "timeoutSeconds": 10,
+    }
+    container = {"readinessProbe": probe}
+    return agent(name, container=container, health=None, **{"version": "1.0.0", **spec})
 
 
 def broken() -> Object:
