@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.cluster import Object
 from tests.e2e.sample import agent
 from tests.e2e.served import (
+    HEALTH,
     canary,
     change,
     load,
@@ -26,7 +27,7 @@ from tests.e2e.served import (
     wait_for_weight,
     wait_until_sent,
 )
-from tests.e2e.world import START, World, condition
+from tests.e2e.world import START, World, condition, revision
 
 RATE: Final = 40.0
 SOON: Final = {"intervalSeconds": 1, "warmUpSeconds": 2}
@@ -34,6 +35,8 @@ HALF: Final = canary(step(50, seconds=20), analysis=SOON)
 WAITING: Final = canary(step(50, waits=True), analysis=SOON)
 UNHURRIED: Final = {"latencySeconds": "0.4"}
 ENDS: Final = 120.0
+LASTS: Final = 2 * ENDS
+"""Seconds after which the requests end of a test that has not ended before."""
 
 
 def analysis(upgrade: Object) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def changed_under_load(
     """The name of an upgrade of an Agent that is asked all the time."""
     world.apply(routed(world, "a", upgradePolicy=policy, config=before or {}))
     world.wait_until_ready("a")
-    with load(world, "a", directory, rate=rate) as running:
+    with load(world, "a", directory, rate=rate, seconds=LASTS) as running:
         upgrade = change(world, "a", **spec)
         yield upgrade
         wait_until_sent(world, running, 1)
@@ -89,10 +92,12 @@ def test_g04_a_version_that_fails_requests_is_rolled_back(world: World, tmp_path
 def test_g04_a_version_that_is_slower_by_a_quarter_is_rolled_back(
     world: World, tmp_path: Path
 ) -> None:
-    """The limit is a fifth."""
+    """The limit is a fifth; the busier the machine, the longer it takes to be sure."""
     slower = {"latencySeconds": "0.5"}
 
-    with changed_under_load(world, tmp_path, before=UNHURRIED, config=slower) as upgrade:
+    with changed_under_load(
+        world, tmp_path, before=UNHURRIED, policy=WAITING, config=slower
+    ) as upgrade:
         found = world.wait_upgrade(upgrade, "RolledBack", within=ENDS)
 
     assert found["status"]["rollback"]["trigger"] == "PerformanceImpact"
@@ -117,7 +122,7 @@ def test_g04_a_version_that_is_slower_by_less_than_a_fifth_is_promoted(
 def test_g02_a_probe_that_fails_does_not_wait_for_a_verdict(world: World, tmp_path: Path) -> None:
     """However good the numbers are."""
     policy = canary(step(50, waits=True), analysis=SOON)
-    config = {"probeFailAfterSeconds": "12"}
+    config = {"probeFailAfterSeconds": "20"}
 
     with changed_under_load(world, tmp_path, policy=policy, config=config) as upgrade:
         found = world.wait_upgrade(upgrade, "RolledBack", within=ENDS)
@@ -128,7 +133,7 @@ def test_g02_a_probe_that_fails_does_not_wait_for_a_verdict(world: World, tmp_pa
 
 def test_a_version_that_leaks_is_given_up_for_its_memory(world: World, tmp_path: Path) -> None:
     """Though its probe may fail before the kubelet tells how the container has ended."""
-    policy = canary(step(50, waits=True), analysis=SOON, abortScaleDownDelaySeconds=20)
+    policy = canary(step(50, waits=True), analysis=SOON, abortScaleDownDelaySeconds=60)
     config = {"memoryLeakMBPerSecond": "10"}
 
     with changed_under_load(world, tmp_path, policy=policy, config=config) as upgrade:
@@ -137,7 +142,7 @@ def test_a_version_that_leaks_is_given_up_for_its_memory(world: World, tmp_path:
             "AgentUpgrade",
             upgrade,
             lambda seen: seen["status"]["rollback"]["trigger"] == "OutOfMemory",
-            within=10,
+            within=START,
         )
 
     assert "more memory than its limit (OOMKilled)" in found["status"]["rollback"]["reason"]
@@ -332,6 +337,7 @@ def unreadable(shared_world: World) -> dict[str, str]:
                 how,
                 version="1.0.0",
                 template=telling("plainly"),
+                health=HEALTH,
                 metrics={"port": 9100},
                 upgradePolicy=policy,
             )
@@ -347,15 +353,20 @@ def test_an_upgrade_beside_those_that_cannot_be_read_is_not_slowed(
     """Pods that hang delay only each other; and those others stay where they are."""
     world = shared_world
     policy = canary(step(50, seconds=2), analysis={**SOON, "minimumRequests": 0})
-    world.apply(agent("beside", version="1.0.0", metrics={"port": "http"}, upgradePolicy=policy))
+    metrics = {"port": "http"}
+    world.apply(
+        agent("beside", version="1.0.0", health=HEALTH, metrics=metrics, upgradePolicy=policy)
+    )
     world.wait_until_ready("beside")
     for upgrade in unreadable.values():
         _wait_until_held(world, upgrade)
 
     found = world.wait_upgrade(change(world, "beside"), "Succeeded")
 
-    status = found["status"]
-    began, ended = (datetime.fromisoformat(status[each]) for each in ("startedAt", "finishedAt"))
+    # How long its pod takes to start is the machine's concern.
+    (pod,) = (p for p in world.pods("beside") if revision(p) == found["status"]["toRevision"])
+    ready = (condition(pod, "Ready") or {})["lastTransitionTime"]
+    began, ended = map(datetime.fromisoformat, (ready, found["status"]["finishedAt"]))
     assert (ended - began).total_seconds() < 30
     phases = {world.upgrade(each)["status"]["phase"] for each in unreadable.values()}
     assert phases == {"Paused"}

@@ -15,7 +15,7 @@ from tests.e2e.test_upgrade_words import (
     step,
     wait_at_step,
 )
-from tests.e2e.world import World
+from tests.e2e.world import SOON, World
 
 GATED: Final = canary(step(50))
 COLUMNS: Final = ["NAME", "TARGET", "PHASE", "STEP", "WEIGHT", "SEEN", "AGE"]
@@ -105,6 +105,16 @@ def test_kubectl_waits_for_success(shared_world: World) -> None:
     agent = world.kubectl("wait", "ag/awaited", "--for=condition=Ready", "--timeout=50s")
 
     assert (waited.code, agent.code) == (0, 0), waited.err + agent.err
+    # An Event comes after the status that it tells of.
+    world.cluster.wait_until_all(
+        "Event",
+        lambda events: any(
+            (event["regarding"].get("name"), event.get("reason")) == (name, "UpgradeSucceeded")
+            for event in events
+        ),
+        within=SOON,
+        namespace=world.namespace,
+    )
     told = world.kubectl("events", f"--for=agentupgrade/{name}").out
     assert "UpgradeSucceeded" in told
 
