@@ -26,7 +26,7 @@ def test_an_agent_starts_once_its_model_is_available_and_reaches_it(world: World
     waiting = world.wait_for_phase("user", "Deploying")
 
     world.apply(model())
-    world.wait_until_ready("user")
+    world.wait_until_ready("user", within=2 * START)
     (pod,) = world.pods("user")
 
     because = condition(waiting, "Ready")
@@ -66,7 +66,7 @@ def test_another_model_is_a_revision_that_goes_back_with_the_rest(world: World) 
     world.apply(model())
     world.apply(model(name="other"))
     world.apply(user())
-    world.wait_until_ready("user")
+    world.wait_until_ready("user", within=2 * START)
     before = world.status("user")["stableRevision"]
 
     world.patch("Agent", "user", {"spec": {"modelRef": {"name": "other"}}})

@@ -28,9 +28,12 @@ from tests.e2e.models import (
     wait_until_gone,
 )
 from tests.e2e.served import (
+    LONGEST,
+    PARENT,
     UNJUDGED,
     backends,
     canary,
+    hostname,
     promote,
     roll_back,
     step,
@@ -209,10 +212,24 @@ PHASES: Final = ("Loading", "Ready", "Canary", "Active")
 def test_an_operator_that_is_killed_in_each_phase_of_a_swap_ends_it_all_the_same(
     world: World, tmp_path: Path, by: str
 ) -> None:
-    """One version, one upgrade, one swap in the history, and no request lost."""
-    served(world, version("v1"), version("v2", start_seconds=2), replicas=2, upgradePolicy=CALM)
-    with load(world, tmp_path) as running:
-        steps = [step(10, seconds=3), step(20, seconds=3)]
+    """One version, one upgrade, one swap in the history, and no request lost.
+
+    A new operator goes on before the test knows of it, so each phase lasts for long enough to see.
+    """
+    steps = [step(10, seconds=5), step(20, seconds=5)]
+    served(
+        world,
+        version("v1"),
+        version("v2", start_seconds=2),
+        replicas=2,
+        upgradePolicy=canary(*steps, analysis=UNJUDGED),
+        traffic={
+            "parentRefs": [PARENT],
+            "hostnames": [hostname(world, NAME)],
+            "settleSeconds": 10,
+        },
+    )
+    with load(world, tmp_path, seconds=2 * LONGEST) as running:
         asked = {"version": "v2", "steps": steps} if by == "canary" else "v2"
         upgrade = change_field(world, by, asked)
         for phase in PHASES:

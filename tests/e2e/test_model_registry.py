@@ -393,4 +393,9 @@ def test_a_deleted_model_leaves_nothing(world: World) -> None:
             namespace=world.namespace,
             labels=f"{MODEL_LABEL}=gone",
         )
-    assert world.upgrades("gone") == []
+    world.cluster.wait_until_all(
+        "AgentUpgrade",
+        lambda left: not [each for each in left if each["spec"]["targetRef"]["name"] == "gone"],
+        within=START,
+        namespace=world.namespace,
+    )

@@ -31,6 +31,7 @@ from tests.e2e.release import (
 )
 from tests.e2e.sample import agent
 from tests.e2e.served import (
+    LONGEST,
     NEW,
     OLD,
     canary,
@@ -44,9 +45,8 @@ from tests.e2e.served import (
     wait_until_sent,
     weights,
 )
-from tests.e2e.sight import Sight
 from tests.e2e.test_resilience import HAND_OVER, LEASE_SECONDS, LOOK_SECONDS
-from tests.e2e.world import CHILD_KINDS, World, identity
+from tests.e2e.world import CHILD_KINDS, SOON, World, identity, observed
 
 CONFINEMENT: Final = Path(__file__).with_name("confinement.py")
 QUICKLY: Final = canary(step(30, seconds=1), step(60, seconds=1))
@@ -108,7 +108,7 @@ def test_a_new_release_in_mid_canary_loses_nothing(world: World, tmp_path: Path)
     world.wait_until_ready("waits")
     old = set(operator_pods(world))
 
-    with load(world, "waits", tmp_path) as running:
+    with load(world, "waits", tmp_path, seconds=2 * LONGEST) as running:
         upgrade = change(world, "waits")
         world.wait_upgrade(upgrade, "Paused")
         wait_until_reached(world, running, NEW)
@@ -136,12 +136,13 @@ def test_a_new_release_in_mid_canary_loses_nothing(world: World, tmp_path: Path)
 def test_a_leader_that_is_deleted_hands_over_at_once(world: World) -> None:
     """As when its node is drained."""
     leader = wait_for_leader(world)
-    with Sight(world, "Lease") as leases:
-        begin = time.time()
-        world.delete("Pod", leader)
-        world.apply(podless("late"))
-        wait_until_settled(world, ["late"], within=HAND_OVER)
-    taken = leases.first(lambda seen: holder(seen) not in {"", leader}, since=begin)
+    begin = time.time()
+    world.delete("Pod", leader)
+    # It works on until the kubelet ends it, so what is done at once is no sign of the other one.
+    world.wait_until("Lease", NAME, lambda seen: holder(seen) not in {"", leader}, within=HAND_OVER)
+    taken = time.time()
+    world.apply(podless("late"))
+    wait_until_settled(world, ["late"], within=HAND_OVER)
 
     print(f"handed over after {taken - begin:.1f} s")
     assert taken - begin < HAND_OVER
@@ -163,6 +164,13 @@ def test_a_frozen_leader_writes_nothing_when_it_wakes(world: World) -> None:
             within=LEASE_SECONDS + 2 * LOOK_SECONDS + HAND_OVER,
         )
         wait_until_settled(world, fleet, within=60)
+        # What others write of the children comes later than the word of the Agents.
+        world.cluster.wait_until_all(
+            "ReplicaSet",
+            lambda sets: all(map(observed, sets)),
+            within=SOON,
+            namespace=world.namespace,
+        )
         before = _versions(world, "fleet")
     woken = time.time()
     _wait_until_it_follows(world, leader)
