@@ -114,25 +114,33 @@ class Operator:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of all samples with that name and these labels."""
-        _, text = self.get("/metrics")
         return sum(
             sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(self._exposition())
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
     def writes(self, *, but: str) -> float:
         """How many writes were answered, those of its Lease and of resource `but` left aside."""
-        _, text = self.get("/metrics")
         return sum(
             sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(self._exposition())
             for sample in family.samples
             if sample.name == "agentherd_api_requests_total"
             and sample.labels["verb"] not in {"GET", "LIST", "WATCH"}
             and sample.labels["resource"] not in {"leases", but}
         )
+
+    def _exposition(self) -> str:
+        """The text of its metrics, for which one that is busy has some time."""
+        end = time.monotonic() + READY_WITHIN
+        while True:
+            status, text = self.get("/metrics")
+            if status == 200:
+                return text
+            assert time.monotonic() < end, f"no metrics: {text}\n{self.last_words()}"
+            self.runs_for(LOOK_EVERY)
 
     def wait_until(self, holds: Callable[[], bool], *, within: float) -> None:
         """Wait until something is true that only its endpoints tell; it has to run all the while.
