@@ -20,7 +20,7 @@ from tests.e2e.served import (
     wait_until_only,
     wait_until_sent,
 )
-from tests.e2e.world import World
+from tests.e2e.world import START, World
 from tests.load.answer import Failure
 from tests.load.report import Report
 from tests.load.request import stream
@@ -51,7 +51,7 @@ def test_streams_outlast_the_version_that_answers_them(world: World, tmp_path: P
     old = _pods_of(world, "a", OLD)
     since = world.now("Pod", "a")
 
-    with load(world, "a", tmp_path, request=stream(seconds=20), rate=5, seconds=2) as streams:
+    with load(world, "a", tmp_path, request=stream(seconds=30), rate=5, seconds=2) as streams:
         _wait_until_in_flight(world, old, 10)
         with load(world, "a", tmp_path, rate=40) as tasks:
             wait_until_sent(world, tasks, 20)
@@ -67,7 +67,7 @@ def test_streams_outlast_the_version_that_answers_them(world: World, tmp_path: P
     assert worked.between(promoted).share(NEW) == 1
     assert streamed.failed == ()
     assert streamed.share(OLD) == 1
-    for name, (marked, stopped) in _ends(world, since, old).items():
+    for name, (marked, stopped) in _ends(world, since, old, ended=2).items():
         ended = _last_end(streamed, name)
         assert marked < ended - 1
         assert ended - 1 <= stopped <= ended + SOON
@@ -90,7 +90,7 @@ def test_who_does_not_come_to_an_end_is_stopped_at_the_deadline(
         report = streams.finish()
 
     assert set(report.failures) == {Failure.CUT}
-    ((marked, stopped),) = _ends(world, since, old).values()
+    ((marked, stopped),) = _ends(world, since, old, ended=1).values()
     assert SETTLE + 5 <= stopped - marked <= SETTLE + 5 + SOON
 
 
@@ -107,7 +107,7 @@ def test_a_pod_that_has_nothing_to_do_goes_soon(world: World) -> None:
     world.wait_upgrade(upgrade, "Succeeded")
     world.wait_until_children("a", "Pod", lambda pods: len(pods) == 2, within=60)
 
-    for marked, stopped in _ends(world, since, old).values():
+    for marked, stopped in _ends(world, since, old, ended=2).values():
         assert SETTLE <= stopped - marked <= SOON
 
 
@@ -118,16 +118,14 @@ def test_fewer_pods_cut_no_stream(world: World, tmp_path: Path) -> None:
     pods = world.pods("a")
     since = world.now("Pod", "a")
 
-    with load(world, "a", tmp_path, request=stream(seconds=15), rate=10, seconds=3) as streams:
+    with load(world, "a", tmp_path, request=stream(seconds=25), rate=10, seconds=3) as streams:
         _wait_until_in_flight(world, pods, 30)
         world.scale("a", 1)
         report = streams.finish()
     world.wait_until_children("a", "Pod", lambda left: len(left) == 1, within=60)
 
     assert report.failed == ()
-    ends = _ends(world, since, pods)
-    assert len(ends) == 2
-    for name, (marked, stopped) in ends.items():
+    for name, (marked, stopped) in _ends(world, since, pods, ended=2).items():
         ended = _last_end(report, name)
         assert marked < ended
         assert ended - 1 <= stopped <= ended + SOON
@@ -150,18 +148,17 @@ def test_i04_a_pod_deleted_under_load_finishes_what_it_has_begun(
     pods = world.pods("a")
     victim = pods[0]["metadata"]["name"]
 
-    with (
-        load(world, "a", tmp_path, rate=20) as tasks,
-        load(world, "a", tmp_path, request=stream(seconds=15), rate=5, seconds=2) as streams,
-    ):
-        wait_until_sent(world, tasks, 20)
-        _wait_until_in_flight(world, pods, 20)
-        deleted = time.time()
-        assert world.kubectl("delete", "pod", victim, "--wait=false").code == 0
-        streamed = streams.finish()
-        world.wait_until_gone("Pod", victim, within=60)
-        wait_until_sent(world, tasks, 40)
-        worked = tasks.stop()
+    # The streams first: once there are tasks, nobody can tell how many streams are in flight.
+    with load(world, "a", tmp_path, request=stream(seconds=30), rate=5, seconds=2) as streams:
+        _wait_until_in_flight(world, pods, 10)
+        with load(world, "a", tmp_path, rate=20) as tasks:
+            wait_until_sent(world, tasks, 20)
+            deleted = time.time()
+            assert world.kubectl("delete", "pod", victim, "--wait=false").code == 0
+            streamed = streams.finish()
+            world.wait_until_gone("Pod", victim, within=60)
+            wait_until_sent(world, tasks, 40)
+            worked = tasks.stop()
 
     assert streamed.failed == ()
     assert worked.failed == ()
@@ -191,8 +188,10 @@ def _wait_until_in_flight(world: World, pods: list[Object], requests: int) -> No
     world.operator.wait_until(there, within=SOON)
 
 
-def _ends(world: World, since: Moment, pods: list[Object]) -> dict[str, tuple[float, float]]:
-    """When each of these pods was taken out of traffic, and when its end was asked for.
+def _ends(
+    world: World, since: Moment, pods: list[Object], *, ended: int
+) -> dict[str, tuple[float, float]]:
+    """When so many of these pods were taken out of traffic, and when their ends were asked for.
 
     Both are told by the objects, in whole seconds. A pod whose end came first is an error, one
     that has not ended is left out.
@@ -200,7 +199,7 @@ def _ends(world: World, since: Moment, pods: list[Object]) -> dict[str, tuple[fl
     names = {pod["metadata"]["name"] for pod in pods}
     marked: dict[str, float] = {}
     stopped: dict[str, float] = {}
-    for seen in world.follow("Pod", since=since, within=2, agent="a"):
+    for seen in world.follow("Pod", since=since, within=START, agent="a"):
         metadata = seen.object["metadata"]
         name = metadata["name"]
         if name not in names:
@@ -211,7 +210,9 @@ def _ends(world: World, since: Moment, pods: list[Object]) -> dict[str, tuple[fl
         if "deletionTimestamp" in metadata and name not in stopped:
             grace = metadata["deletionGracePeriodSeconds"]
             stopped[name] = _seconds(metadata["deletionTimestamp"]) - grace
-    return {name: (marked[name], stopped[name]) for name in stopped}
+        if len(stopped) == ended:
+            return {name: (marked[name], stopped[name]) for name in stopped}
+    raise AssertionError(f"{len(stopped)} of {ended} pods have ended within {START} s")
 
 
 def _seconds(time_of_day: str) -> float:

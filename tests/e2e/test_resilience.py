@@ -14,7 +14,9 @@ from tests.e2e.cluster import Object
 from tests.e2e.fleet import each, names, podless, settled, wait_until_settled
 from tests.e2e.operator_process import Operator
 from tests.e2e.sample import agent
-from tests.e2e.world import CHILD_KINDS, World, identity
+from tests.e2e.served import HEALTH
+from tests.e2e.test_takeover import wait_until_protected
+from tests.e2e.world import CHILD_KINDS, START, World, identity
 
 COHORT: Final = 60
 PROBED: Final = {"http": {"port": "http"}, "intervalSeconds": 5}
@@ -22,6 +24,9 @@ PROBED: Final = {"http": {"port": "http"}, "intervalSeconds": 5}
 LEASE_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 2.0
 HAND_OVER: Final = 5.0
+
+QUIET: Final = 6.0
+"""Seconds without a write after which none is to come; what is not urgent waits for five."""
 
 CHILDREN: Final = tuple(kind for kind in CHILD_KINDS if kind != "Pod")
 OWN: Final = "app.kubernetes.io/managed-by=agentherd"
@@ -55,11 +60,12 @@ def test_five_kills_leave_the_same_as_none(world: World) -> None:
 @pytest.mark.row("I05")
 def test_i05_agents_work_on_without_operator_and_its_return_writes_nothing(world: World) -> None:
     """Pods answer while there is no operator; a new one finds everything as it should be."""
-    world.apply(agent("pair", replicas=2, config={"greeting": "Hi"}))
+    world.apply(agent("pair", replicas=2, config={"greeting": "Hi"}, health=HEALTH))
     world.apply(agent("hot", config={"greeting": "Hi"}, configUpdate="InPlace", health=PROBED))
     world.apply(podless("off"))
     world.apply(agent("idle", replicas=0))
     wait_until_settled(world, ["pair", "hot", "off", "idle"], within=60)
+    wait_until_protected(world, "pair", pods=2)
     world.annotate("Service", "pair", "example.com/team", "blue")
     for pod in world.children("pair", "Pod"):
         assert world.http(pod["metadata"]["name"], "/").status == 200
@@ -68,7 +74,7 @@ def test_i05_agents_work_on_without_operator_and_its_return_writes_nothing(world
     before = _versions(world)
     served = [world.http(pod["metadata"]["name"], "/") for pod in world.pods("pair")]
     world.operator.start()
-    world.operator.wait_until(lambda: _has_looked_at(world.operator, 4), within=15)
+    world.operator.wait_until(lambda: _has_looked_at(world.operator, 4), within=START)
     since = world.now("Agent")
     changes = list(world.follow("Agent", since=since, within=6))
 
@@ -145,7 +151,7 @@ def _live(world: World, *, kill: bool) -> None:
         if kill:
             _kill_in_the_middle(world, since=moment, after=len(work) // 3)
         writers.join()
-        wait_until_settled(world, {*created, *changed}, within=60)
+        wait_until_settled(world, {*created, *changed}, within=2 * START)
         world.cluster.wait_until_all(
             "Agent",
             lambda found, gone=frozenset(deleted): (  # type: ignore[misc]
@@ -210,6 +216,7 @@ def _remove_all(world: World, *, keep: set[str]) -> None:
 
 def _snapshot(world: World) -> dict[tuple[str, str], Object]:
     """All that is there and has to be the same each time: no identities, times and versions."""
+    _wait_until_idle(world)
     agents = world.cluster.moment("Agent", namespace=world.namespace).items
     found = {("Agent", item["metadata"]["name"]): _status(item["status"]) for item in agents}
     living = {item["metadata"]["uid"] for item in agents}
@@ -217,12 +224,25 @@ def _snapshot(world: World) -> dict[tuple[str, str], Object]:
         children = world.cluster.wait_until_all(
             kind,
             lambda items: all(_owner(item) in living for item in items),
-            within=30,
+            within=90,
             namespace=world.namespace,
             labels=OWN,
         )
         found |= {(kind, item["metadata"]["name"]): _content(item) for item in children}
     return found
+
+
+def _wait_until_idle(world: World) -> None:
+    """Wait until the operator writes no more: after a status come children and what is gathered."""
+    writes, since = -1.0, 0.0
+
+    def holds() -> bool:
+        nonlocal writes, since
+        if (made := world.operator.writes(but="leases")) != writes:
+            writes, since = made, time.monotonic()
+        return time.monotonic() - since > QUIET
+
+    world.operator.wait_until(holds, within=START)
 
 
 def _status(value: Any) -> Any:

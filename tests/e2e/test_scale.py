@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 from tests.e2e.fleet import each, names, podless, wait_until_settled
-from tests.e2e.world import World
+from tests.e2e.world import START, World
 
 FLEET: Final = 200
 
@@ -19,7 +19,7 @@ def test_n02_no_change_of_two_hundred_agents_is_lost(world: World) -> None:
 
     each(lambda name: world.apply(_version(name, 1)), fleet)
     each(lambda name: (world.apply(_version(name, 2)), world.apply(_version(name, 3))), fleet)
-    found = wait_until_settled(world, fleet, within=60)
+    found = wait_until_settled(world, fleet, within=2 * START)
 
     targets = {f"{name}-{found[name]['status']['targetRevision']}": name for name in fleet}
     configs = {

@@ -9,7 +9,8 @@ import pytest
 from tests.e2e.cluster import Object
 from tests.e2e.operator_process import Operator
 from tests.e2e.sample import agent
-from tests.e2e.world import World, condition_status, is_ready
+from tests.e2e.served import HEALTH
+from tests.e2e.world import START, World, condition_status, is_ready
 
 UNMANAGED = "agentherd.dev/unmanaged"
 BYSTANDER = agent("bystander", operatingMode="Offline")
@@ -53,10 +54,12 @@ def test_a_restarted_operator_adopts_what_is_there_without_a_write(
 ) -> None:
     """Agents, children and pods stay as they are to the last byte."""
     world.apply(BYSTANDER)
-    world.apply(agent("a", replicas=2, version="1.0.0", config={"greeting": "Hello"}))
-    world.apply(agent("b", config={"greeting": "Hello"}, configUpdate="InPlace"))
+    config = {"greeting": "Hello"}
+    world.apply(agent("a", replicas=2, version="1.0.0", config=config, health=HEALTH))
+    world.apply(agent("b", config=config, configUpdate="InPlace", health=HEALTH))
     for name in ("a", "b"):
         world.wait_until("Agent", name, _settled, within=60)
+    wait_until_protected(world, "a", pods=2)
     before = _fingerprints(world.everything("a") + world.everything("b"))
 
     end(world.operator)
@@ -74,6 +77,16 @@ def _wait_until_all_is_seen(world: World) -> None:
     uid = world.get("Service", "bystander")["metadata"]["uid"]
     world.delete("Service", "bystander")
     world.wait_until("Service", "bystander", lambda seen: seen["metadata"]["uid"] != uid, within=45)
+
+
+def wait_until_protected(world: World, name: str, *, pods: int) -> None:
+    """Wait until Kubernetes has counted the pods for the budget of an Agent, its last write."""
+    world.wait_until(
+        "PodDisruptionBudget",
+        f"agentherd-{name}",
+        lambda seen: seen.get("status", {}).get("currentHealthy") == pods,
+        within=START,
+    )
 
 
 def _settled(found: Object) -> bool:

@@ -47,7 +47,9 @@ def test_copies_that_the_gateway_cannot_make_are_told_and_disturb_nobody(
     assert (status["phase"], weights(route), filters(route)) == ("Pending", {"a": 1}, [])
     assert waiting.failed == ()
     assert waiting.share(OLD) == 1
-    assert told in (condition(world.get("Agent", "a"), "Ready") or {})["message"]
+    world.wait_until(
+        "Agent", "a", lambda seen: told in (condition(seen, "Ready") or {}).get("message", "")
+    )
 
     world.patch("AgentUpgrade", upgrade, {"spec": {"strategy": canary(step(50))}})
     world.wait_upgrade(upgrade, "Succeeded")

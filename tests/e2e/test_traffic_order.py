@@ -31,10 +31,10 @@ from tests.e2e.served import (
 )
 from tests.e2e.world import START, World, revision
 
-QUIET: Final = 2.0
-"""Seconds without a write after which none is under way."""
+QUIET: Final = 6.0
+"""Seconds without a write after which none is under way; what is not urgent waits for five."""
 
-FAILS_AFTER: Final = 25
+FAILS_AFTER: Final = 40
 """Seconds after the start of a process at which it fails: all is quiet by then."""
 
 WAITING: Final = canary(step(50, waits=True))
@@ -121,6 +121,7 @@ def test_a_person_who_wants_back_has_the_weight_written_first(
     world.wait_until_ready("a")
     upgrade = change(world, "a")
     wait_for_weight(world, upgrade, 50)
+    world.wait_upgrade(upgrade, "Paused")
     _wait_until_quiet(world, proxy)
     before = len(proxy.writes)
 
@@ -137,6 +138,7 @@ def test_a_probe_that_fails_has_the_weight_written_first(world: World, proxy: Ap
     world.wait_until_ready("a")
     upgrade = change(world, "a", config={"probeFailAfterSeconds": str(FAILS_AFTER)})
     wait_for_weight(world, upgrade, 50)
+    world.wait_upgrade(upgrade, "Paused")
     _wait_until_quiet(world, proxy)
     before = len(proxy.writes)
 

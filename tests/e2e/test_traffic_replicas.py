@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 from tests.e2e.served import (
+    FOLLOWED_WITHIN,
     NEW,
     OLD,
     canary,
@@ -21,8 +22,13 @@ from tests.e2e.served import (
     wait_until_sent,
 )
 from tests.e2e.world import World, condition
+from tests.load.load import Load
 
 WAITING: Final = canary(step(50, waits=True))
+
+FAILS_AFTER: Final = 25
+"""Seconds after the start of a process at which its probe fails: by then both new pods serve, on a
+busy machine too."""
 
 
 @pytest.mark.row("H06")
@@ -52,7 +58,8 @@ def test_pods_are_the_weight(world: World, tmp_path: Path) -> None:
     with load_on_service(world, "a", tmp_path) as running:
         upgrade = change(world, "a")
         world.wait_upgrade(upgrade, "Paused")
-        begun = time.time() + 1
+        _wait_until_all_answer(world, running)
+        begun = time.time()
         wait_until_sent(world, running, 400)
         report = running.stop()
     found = world.upgrade(upgrade)
@@ -93,9 +100,9 @@ def test_g02_pods_that_stop_being_ready_are_left(world: World, tmp_path: Path) -
     world.wait_until_ready("a")
 
     with load_on_service(world, "a", tmp_path) as running:
-        upgrade = change(world, "a", config={"probeFailAfterSeconds": "9"})
+        upgrade = change(world, "a", config={"probeFailAfterSeconds": str(FAILS_AFTER)})
         wait_for_weight(world, upgrade, 50)
-        found = world.wait_upgrade(upgrade, "RolledBack", within=40)
+        found = world.wait_upgrade(upgrade, "RolledBack", within=FAILS_AFTER + 30)
         over = wait_until_only(world, running, OLD)
         wait_until_sent(world, running, 200)
         report = running.stop()
@@ -123,3 +130,14 @@ def test_pods_replaced_one_by_one_cost_no_request(world: World, tmp_path: Path) 
 
     assert report.failed == ()
     assert report.between(promoted).share(NEW) == 1
+
+
+def _wait_until_all_answer(world: World, running: Load) -> None:
+    """Wait until those who send to the Service know all pods that are there."""
+    pods = {pod["metadata"]["name"] for pod in world.pods("a")}
+    before = running.so_far().sent
+
+    def holds() -> bool:
+        return pods <= {answer.pod for answer in running.so_far().answers[before:]}
+
+    world.operator.wait_until(holds, within=FOLLOWED_WITHIN)

@@ -76,7 +76,7 @@ def test_e01_an_operator_killed_at_every_step_ends_where_one_that_lives_does(wor
 def _killed_until_it_ends(world: World, *, since: Moment) -> int:
     """Restart the operator whenever the history has become longer; returns how often."""
     told = kills = 0
-    for seen in world.follow("AgentUpgrade", since=since, within=180):
+    for seen in world.follow("AgentUpgrade", since=since, within=240):
         status: Object = seen.object.get("status", {})
         if status.get("phase") in ENDED:
             return kills
