@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,11 +21,11 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.operator_process import Operator
 from tests.e2e.served import PARENT, hostname
 from tests.e2e.test_upgrade_words import (
+    ENDED,
     canary,
     change,
     names,
     quiet,
-    restart,
     steer,
     step,
     wait_at_step,
@@ -33,7 +34,7 @@ from tests.e2e.test_upgrade_words import (
     wait_for_sizes,
     walked,
 )
-from tests.e2e.world import World
+from tests.e2e.world import START, World
 
 QUIET: Final = 6.0
 """Seconds without a write after which there is nothing left to do; longer than any pause here."""
@@ -59,6 +60,10 @@ class Trap(ApiProxy):
     def wait(self) -> bool:
         """Wait until a write is held; False if there has been none for a while."""
         return self._held.wait(QUIET)
+
+    def open(self) -> None:
+        """Hold none from now on."""
+        self._left = 0
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.method != "GET" and "/leases" not in request.path and self._left:
@@ -102,9 +107,12 @@ def test_e01_an_operator_killed_at_random_writes_promotes_all_the_same(
 ) -> None:
     """Each step once, one version, one Service, one route, and nothing else."""
     policy = canary(step(25, seconds=1), step(50, seconds=1))
-    name = _changed(world, policy)
+    _given(world, policy)
+    drawn = random.Random(chance)
+    _set(trap, drawn)
+    name = change(world, "a", version="2.0.0")
 
-    kills = _killed(world, trap, random.Random(chance), most=8)
+    kills = _killed(world, trap, name, drawn, most=8)
 
     found = world.wait_upgrade(name, "Succeeded")
     assert kills == 8
@@ -117,11 +125,14 @@ def test_g07_an_operator_killed_at_random_writes_rolls_back_all_the_same(
     world: World, trap: Trap
 ) -> None:
     """One record, one way back, and all as it was before."""
-    name = _changed(world, canary(step(50)))
+    _given(world, canary(step(50)))
+    name = change(world, "a", version="2.0.0")
     wait_at_step(world, name, 1)
+    drawn = random.Random(3)
+    _set(trap, drawn)
     steer(world, name, rollback={"requested": True, "reason": "no"})
 
-    kills = _killed(world, trap, random.Random(3), most=4)
+    kills = _killed(world, trap, name, drawn, most=4)
 
     found = wait_for_end(world, name)
     assert kills >= 2  # a rollback has few writes, and fewer where several go into one
@@ -131,22 +142,50 @@ def test_g07_an_operator_killed_at_random_writes_rolls_back_all_the_same(
     _only(world, name, found["status"]["fromRevision"])
 
 
-def _changed(world: World, policy: dict[str, object]) -> str:
-    """An Agent behind a Gateway with an upgrade that begins; returns the upgrade's name."""
+def _given(world: World, policy: dict[str, object]) -> None:
+    """An Agent behind a Gateway that is as it is to be."""
     traffic = {"parentRefs": [PARENT], "hostnames": [hostname(world, "a")], "settleSeconds": 1}
     world.apply(quiet("a", replicas=2, traffic=traffic, upgradePolicy=policy))
     world.wait_until_ready("a")
-    return change(world, "a", version="2.0.0")
 
 
-def _killed(world: World, trap: Trap, chance: random.Random, *, most: int) -> int:
-    """Kill the operator at so many writes; returns at how many, fewer when it made no more."""
-    for kills in range(most):
-        trap.set(writes=chance.randrange(FARTHEST), made=chance.random() < 0.5)
-        if not trap.wait():
-            return kills
-        restart(world)
+def _set(trap: Trap, chance: random.Random) -> None:
+    """Choose the next write; before whoever makes it begins, or he may be done by then."""
+    trap.set(writes=chance.randrange(FARTHEST), made=chance.random() < 0.5)
+
+
+def _killed(world: World, trap: Trap, upgrade: str, chance: random.Random, *, most: int) -> int:
+    """Kill the operator at so many writes; returns at how many, fewer when it made no more.
+
+    The trap is set for the first of them.
+    """
+    for kills in range(1, most + 1):
+        if not _is_held(world, trap, upgrade):
+            trap.open()
+            return kills - 1
+        # As `restart` does, but the next operator makes no write before the trap is set.
+        world.operator.kill()
+        world.delete("Lease", "agentherd")
+        if kills < most:
+            _set(trap, chance)
+        world.operator.start()
     return most
+
+
+def _is_held(world: World, trap: Trap, upgrade: str) -> bool:
+    """Wait until a write is held; False when there has been none since the end of the upgrade.
+
+    Before its end it may be pods that are waited for, which takes as long as it does.
+    """
+    end = time.monotonic() + START
+    while True:
+        found = world.find("AgentUpgrade", upgrade) or {}
+        over = found.get("status", {}).get("phase") in ENDED
+        if trap.wait():
+            return True
+        if over:
+            return False
+        assert time.monotonic() < end, f"neither a write nor an end within {START} s"
 
 
 def _only(world: World, upgrade: str, revision: str) -> None:
