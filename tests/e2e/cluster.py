@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, Literal, NamedTuple
 
 import urllib3
@@ -222,15 +223,11 @@ class Cluster:
         Raises:
             AssertionError: it did not within so many seconds.
         """
-        only = f"metadata.name={name}"
-        now = self.moment(kind, namespace=namespace, fields=only)
-        seen = now.items[0] if now.items else None
-        if holds(seen):
-            return seen
-        for change in self.follow(
-            kind, since=now.version, within=within, namespace=namespace, fields=only
+        seen = None
+        for found in self._looks(
+            kind, within=within, namespace=namespace, fields=f"metadata.name={name}"
         ):
-            seen = None if change.type == "DELETED" else change.object
+            seen = found[0] if found else None
             if holds(seen):
                 return seen
         raise AssertionError(f"{kind} {name} did not get there in {within} s: {_shown(seen)}")
@@ -249,22 +246,40 @@ class Cluster:
         Raises:
             AssertionError: it did not within so many seconds.
         """
-        now = self.moment(kind, namespace=namespace, labels=labels)
-        seen = {item["metadata"]["uid"]: item for item in now.items}
-        if holds([*seen.values()]):
-            return [*seen.values()]
-        for change in self.follow(
-            kind, since=now.version, within=within, namespace=namespace, labels=labels
-        ):
-            uid = change.object["metadata"]["uid"]
-            if change.type == "DELETED":
-                seen.pop(uid, None)
-            else:
-                seen[uid] = change.object
-            if holds([*seen.values()]):
-                return [*seen.values()]
-        shown = ", ".join(map(_shown, seen.values())) or "there are none"
+        found: list[Object] = []
+        for found in self._looks(kind, within=within, namespace=namespace, labels=labels):
+            if holds(found):
+                return found
+        shown = ", ".join(map(_shown, found)) or "there are none"
         raise AssertionError(f"the {kind} objects did not get there in {within} s: {shown}")
+
+    def _looks(
+        self,
+        kind: str,
+        *,
+        within: float,
+        namespace: str | None,
+        labels: str = "",
+        fields: str = "",
+    ) -> Iterator[list[Object]]:
+        """The objects as they are, and again after each change, for so many seconds."""
+        end = time.monotonic() + within
+        where = {"namespace": namespace, "labels": labels, "fields": fields}
+        while (left := end - time.monotonic()) > 0:
+            now = self.moment(kind, **where)
+            seen = {item["metadata"]["uid"]: item for item in now.items}
+            yield [*seen.values()]
+            try:
+                for change in self.follow(kind, since=now.version, within=left, **where):
+                    uid = change.object["metadata"]["uid"]
+                    if change.type == "DELETED":
+                        seen.pop(uid, None)
+                    else:
+                        seen[uid] = change.object
+                    yield [*seen.values()]
+            except Refused as refused:
+                if refused.status != HTTPStatus.GONE:
+                    raise  # else the API server has forgotten that version, and it is listed anew
 
     # Pods
 

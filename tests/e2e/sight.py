@@ -75,7 +75,7 @@ class Sight:
                 for change in self._world.follow(self._kind, since=moment, within=AT_A_TIME):
                     self._note(change.type, change.object, known)
                     if self._over.is_set():
-                        return
+                        break  # what else has happened by now is looked at below
             except Refused as error:
                 if error.status != HTTPStatus.GONE:
                     raise
