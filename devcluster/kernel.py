@@ -14,6 +14,10 @@ from devcluster.command import wait_until
 from devcluster.layout import Layout
 
 CGROUPS = Path("/sys/fs/cgroup")
+# All pods together compete with every single process outside of their cgroup. As much as one of
+# those, which is the default, they would be starved by a few that work: the tests, their operators.
+AS_MANY_PROCESSES = 8
+WEIGHTS = {"cpu.shares": 1024, "cpu.weight": 100}
 SETTINGS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -32,10 +36,15 @@ def hierarchies(root: Path = CGROUPS) -> tuple[Path, ...]:
     return tuple(path for path in candidates if (path / "cgroup.procs").exists())
 
 
-def create_cgroup(layout: Layout) -> None:
-    """Make the cgroup under which the kubelet puts its pods."""
-    for hierarchy in hierarchies():
-        (hierarchy / layout.name).mkdir(exist_ok=True)
+def create_cgroup(layout: Layout, root: Path = CGROUPS) -> None:
+    """Make the cgroup under which the kubelet puts its pods, and give it its weight."""
+    for hierarchy in hierarchies(root):
+        cgroup = hierarchy / layout.name
+        cgroup.mkdir(exist_ok=True)
+        for name, of_a_process in WEIGHTS.items():
+            # Version 1 has the first, version 2 the second, and hierarchies of other things none.
+            if (cgroup / name).exists():
+                (cgroup / name).write_text(str(AS_MANY_PROCESSES * of_a_process))
 
 
 def remove_cgroup(layout: Layout) -> None:

@@ -58,6 +58,28 @@ def test_cgroups_of_both_versions(tmp_path: Path) -> None:
     assert kernel.hierarchies(tmp_path) == (tmp_path,)
 
 
+@pytest.mark.parametrize(
+    ("files", "weights"),
+    [
+        # As the kernel has them: one process that is alone counts 1024, and 100.
+        (("cpu/cgroup.procs", "cpu/dev/cpu.shares"), {"cpu/dev/cpu.shares": "8192"}),
+        (("cgroup.controllers", "dev/cpu.weight"), {"dev/cpu.weight": "800"}),
+        (("memory/cgroup.procs", "memory/dev/memory.max"), {"memory/dev/memory.max": ""}),
+    ],
+)
+def test_pods_get_the_time_of_several_processes(
+    tmp_path: Path, files: tuple[str, ...], weights: dict[str, str]
+) -> None:
+    """Else a few that work outside of their cgroup would starve all of them together."""
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    kernel.create_cgroup(Layout("dev", tmp_path, Port(1, "A"), None), tmp_path)
+
+    assert {name: (tmp_path / name).read_text() for name in weights} == weights
+
+
 def test_only_missing_packages_are_installed(tmp_path: Path) -> None:
     """A machine that has all is not touched."""
     there = tmp_path / "there"
