@@ -99,6 +99,12 @@ class Watched:
         ends = {UpgradePhase.SUCCEEDED: SUCCEEDED, UpgradePhase.ROLLED_BACK: ROLLED_BACK}
         return ends.get(present.status.phase or UpgradePhase.SUPERSEDED, GONE)
 
+    @property
+    def unseen(self) -> str | None:
+        """The upgrade that the Agent names, as long as no such upgrade was seen."""
+        agent = self._agent
+        return agent.status.upgrade if agent is not None and self.present is None else None
+
     def picture(self, *, now: datetime) -> RenderableType:
         """All of it, as it is now."""
         parts: list[RenderableType] = []

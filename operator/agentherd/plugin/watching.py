@@ -13,7 +13,7 @@ from agentherd.domain.kinds import AGENT, AGENT_UPGRADE
 from agentherd.plugin import targets, terminal
 from agentherd.plugin.connection import Connection
 from agentherd.plugin.following import Following
-from agentherd.plugin.live import Watched
+from agentherd.plugin.live import GONE, Watched
 from agentherd.plugin.words import has_ended
 
 TICK: Final = 1.0
@@ -36,9 +36,22 @@ def watch(connection: Connection, target: str, *, later: bool) -> int:
             else:
                 for line in watched.news():
                     console.print(line)
-            if watched.outcome is not None:
-                return watched.outcome
+            code = _code(connection, watched)
+            if code is not None:
+                return code
     raise AssertionError("a watch ends by what is seen, or by an error")
+
+
+def _code(connection: Connection, watched: Watched) -> int | None:
+    """The exit code, once what is watched has ended.
+
+    The two watches are not in step: one may tell the name of an upgrade before the other tells the
+    upgrade. Whether it was deleted is asked for then.
+    """
+    code = watched.outcome
+    if code == GONE and targets.named(connection, watched.unseen) is not None:
+        return None
+    return code
 
 
 def _watched(connection: Connection, target: str, *, later: bool) -> tuple[Watched, Following]:

@@ -27,6 +27,7 @@ from tests.unit.plugin.samples import agent, hostile, judged, pod, replica_set, 
 from tests.unit.plugin.servers import Answer, kubeconfig, server, told
 
 from agentherd.plugin import cli, completion, connection
+from agentherd.plugin.live import GONE
 
 COMMANDS = sorted(cli.main.commands)
 
@@ -35,10 +36,14 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 @dataclass
 class Shop:
-    """A cluster that knows some objects by their paths, and its kubeconfig."""
+    """A cluster that knows some objects by their paths, and its kubeconfig.
+
+    What is `late` is found by its name and told by a watch, but in no list yet.
+    """
 
     kubeconfig: str = ""
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    late: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def answer(self, method: str, path: str) -> Answer:
@@ -51,10 +56,11 @@ class Shop:
         kind, _, name = path.rpartition("/")
         items = self.objects.get(path)
         if "watch=1" in query:
-            return 200, ""
+            events = ({"type": "ADDED", "object": each} for each in self.late.get(path, []))
+            return 200, "".join(f"{json.dumps(event)}\n" for event in events)
         if items is not None:
             return 200, json.dumps({"items": items, "metadata": {"resourceVersion": "1"}})
-        known = self.objects.get(kind, [])
+        known = [*self.objects.get(kind, []), *self.late.get(kind, [])]
         found = next((each for each in known if each["metadata"]["name"] == name), None)
         if found is None:
             return told("NotFound", 404, f"{name} not found", name=name)
@@ -203,6 +209,21 @@ def test_a_watch_in_a_pipe_ends_with_the_code_of_the_upgrade(shop: Shop) -> None
     assert answer.exit_code == 0
     assert "hello-2  12:01:00 UTC" in answer.stdout
     assert not CONTROL.search(answer.stdout)
+
+
+def test_a_watch_waits_for_the_upgrade_that_the_agent_names_already(shop: Shop) -> None:
+    """The Agent was told first; that upgrade is on its way, and no deleted one."""
+    path = "/apis/agentherd.dev/v1alpha1/namespaces/shop/agentupgrades"
+    late = next(each for each in shop.objects[path] if each["metadata"]["name"] == "hello-2")
+    shop.objects[path].remove(late)
+    shop.objects[path.replace("upgrade", "")][0]["status"]["upgrade"] = "hello-2"
+    late["metadata"]["resourceVersion"] = "2"
+    shop.late[path] = [late]
+
+    assert run(shop, "watch", "agent/hello").exit_code == 0
+
+    shop.late.clear()
+    assert run(shop, "watch", "agent/hello").exit_code == GONE
 
 
 @pytest.mark.parametrize(
