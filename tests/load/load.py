@@ -124,9 +124,11 @@ class Load:
         with self._answers.open("rb") as lines:
             lines.seek(self._offset)
             for line in lines:
-                if line.endswith(b"\n"):
-                    self._known.append(read(line))
-                    self._offset += len(line)
+                if not line.endswith(b"\n"):
+                    # The rest may be there in a moment, and would look like a line of its own.
+                    break
+                self._known.append(read(line))
+                self._offset += len(line)
         return Report.of(self._known)
 
     def stop(self) -> Report:

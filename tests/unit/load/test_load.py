@@ -67,6 +67,18 @@ def test_a_load_can_be_looked_at_while_it_runs(run: Run, written: Callable[..., 
         assert load.so_far().sent == 1
 
 
+def test_a_record_that_ends_during_the_look_is_one_record(
+    run: Run, written: Callable[..., Path]
+) -> None:
+    """Its second half, which comes right after the first was read, is none of its own."""
+    numbers = range(1000)
+    with run(f"dd bs=1 if={written(*numbers)} 2>/dev/null; exec sleep 60") as load:
+        while load.so_far().sent < len(numbers):
+            pass
+
+        assert [answer.number for answer in load.so_far().answers] == [*numbers]
+
+
 def test_a_stopped_load_ends_with_what_was_in_flight(
     run: Run, written: Callable[..., Path]
 ) -> None:
