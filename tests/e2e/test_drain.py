@@ -142,6 +142,8 @@ def test_i04_a_pod_deleted_under_load_finishes_what_it_has_begun(
             "a",
             config={"latencySeconds": "1"},
             drain={"timeoutSeconds": 60, "delaySeconds": 2},
+            # By itself it would give up after 25 seconds, however long it may take.
+            container={"env": [{"name": "DRAIN_SECONDS", "value": "60"}]},
         )
     )
     world.wait_until_ready("a")
