@@ -62,6 +62,7 @@ def ended(name: str, phase: str, led_to: int, **fields: Any) -> SeenUpgrade:
     return seen_upgrade(name, status=status, **fields)
 
 
+AGAIN = f"greeter-2-{hash_of(2)}"
 RECORDS = {f"greeter-{hash_of(n)}": kept(asks(n), n) for n in (1, 2, 3)}
 
 
@@ -143,6 +144,17 @@ def test_a_name_that_is_taken_does_not_keep_the_spec_from_its_upgrade(theirs: Se
 
     assert (choice.name, choice.make) == (f"greeter-2-{hash_of(2)}", True)
     assert choice.goal.hash == hash_of(2)
+
+
+def test_what_has_ended_is_no_way_to_what_is_asked_for_again() -> None:
+    """One spec may ask for the same revision again: models that it follows go back and forth."""
+    past = [ended(name, "Succeeded", 2, owned=True) for name in ("greeter-2", AGAIN)]
+
+    third = choose(at(2, *past))
+    fourth = choose(at(2, *past, ended(f"{AGAIN}-2", "Succeeded", 2, owned=True)))
+
+    assert (third.name, third.make) == (f"{AGAIN}-2", True)
+    assert (fourth.name, fourth.make) == (f"{AGAIN}-3", True)
 
 
 def test_without_pods_a_changed_spec_needs_no_upgrade() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, count
 from typing import Any, Final
 
 from agentherd.api import (
@@ -146,13 +147,16 @@ def choose(seen: AgentObservation) -> Choice:
 def upgrade_name(seen: AgentObservation, asked: Revision) -> str:
     """The name of the upgrade for the spec as it stands; the same however often it is asked for.
 
-    A person may have given that name to one of their own.
+    A person may have given that name to one of their own. And one spec may ask for a revision again
+    and again, as where a model is followed whose versions take turns: what has ended is no way.
     """
     name = f"{seen.agent.metadata.name}-{seen.generation}"
-    taken = seen.upgrades.get(name)
-    if taken is None or _is_for(seen, taken.upgrade, asked):
-        return name
-    return f"{name}-{asked.hash}"
+    again = (f"{name}-{asked.hash}-{number}" for number in count(2))
+    return next(
+        each
+        for each in chain((name, f"{name}-{asked.hash}"), again)
+        if (taken := seen.upgrades.get(each)) is None or _is_for(seen, taken.upgrade, asked)
+    )
 
 
 def objection(seen: AgentObservation, each: SeenUpgrade, asked: Revision) -> Objection | None:
