@@ -44,6 +44,9 @@ VERSIONS: Final = 20
 
 MODEL_CONDITION_TYPES: Final = CONDITION_TYPES | {"Compatible", "ObjectivesMet", "TrafficApplied"}
 
+_LATER: Final = ("outcome", "reason", "finished_at", "duration_seconds")
+"""What of a swap that was told may change."""
+
 _OUTCOMES: Final = {
     UpgradePhase.SUCCEEDED: SwapOutcome.PROMOTED,
     UpgradePhase.ROLLED_BACK: SwapOutcome.ROLLED_BACK,
@@ -263,7 +266,7 @@ def _swaps(
 ) -> tuple[Swap, ...]:
     """Those that were told, and those that have ended since the last of them.
 
-    Why one was rolled back may become clearer later.
+    One that was promoted may be taken back later, and why one was may become clearer.
     """
     before = seen.model.status.swaps
     last = max((swap.finished_at for swap in before), default=None)
@@ -272,7 +275,7 @@ def _swaps(
     kept = []
     for swap in before:
         known = ended.pop((swap.upgrade, swap.started_at), swap)
-        kept.append(swap.model_copy(update={"reason": known.reason}))
+        kept.append(swap.model_copy(update={name: getattr(known, name) for name in _LATER}))
     new = [swap for swap in ended.values() if last is None or swap.finished_at >= last]
     return (*kept, *sorted(new, key=lambda swap: swap.finished_at))[-SWAPS:]
 

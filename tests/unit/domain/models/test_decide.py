@@ -261,6 +261,20 @@ def test_a_reason_that_becomes_clearer_is_put_right() -> None:
     assert one.status["lastRollback"]["trigger"] == "OutOfMemory"
 
 
+def test_a_swap_that_a_person_takes_back_is_told_as_what_it_was() -> None:
+    """Though it was told as promoted before."""
+
+    def take_back(twin: Twin) -> None:
+        back = {"rollback": {"requested": True, "reason": "worse"}}
+        twin.edit(AGENT_UPGRADE, "embedder-2", {"spec": back})
+
+    one = Life().live({"activeVersion": "v2"}, 30, take_back, 10)
+
+    assert one.status["activeVersion"] == "v1"
+    assert one.swaps == [("v1", "v2", "RolledBack")]
+    assert one.status["swaps"][0]["durationSeconds"] >= 30
+
+
 def test_a_failed_canary_is_not_tried_again_with_another_weight() -> None:
     one = Life().live(tried("sick"), 20, tried("sick", weight=5), 30)
 
