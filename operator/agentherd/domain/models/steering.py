@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from agentherd.api import AgentUpgrade, ModelCanary, Routing
+from agentherd.api.model import MOST_BEFORE_PROMOTION
 from agentherd.domain.kinds import TRIES_ANNOTATION
 from agentherd.domain.models.observation import ModelObservation
 from agentherd.domain.models.routing import Bounds, next_weight
@@ -13,14 +14,19 @@ from agentherd.domain.upgrades.steering import Steering
 
 
 def steering(seen: ModelObservation, now: datetime) -> Steering:
-    """The steering of the upgrade that governs the ModelDeployment."""
+    """The steering of the upgrade that governs the ModelDeployment.
+
+    A person's upgrade has steps of its own, of which the API server does not know that they are of
+    a model.
+    """
     keeps_warm = seen.model.spec.keep_warm
     governing = seen.workload.upgrades.get(seen.model.status.upgrade or "")
     canary = seen.asked.canary
+    swapping = Steering(cap=MOST_BEFORE_PROMOTION, keeps_warm=keeps_warm)
     if governing is None or canary is None:
-        return Steering(keeps_warm=keeps_warm)
+        return swapping
     if not is_running(governing.upgrade) or tried(governing.upgrade) != canary.version:
-        return Steering(keeps_warm=keeps_warm)
+        return swapping
     weight = _weight(seen, canary, governing.upgrade, now) if canary.weight is not None else None
     return Steering(weight=weight, cap=canary.cap, keeps_warm=keeps_warm)
 

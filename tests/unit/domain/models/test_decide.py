@@ -207,6 +207,27 @@ def test_a_swap_passes_through_the_states_in_their_order() -> None:
     assert one.phases == ["Loading", "Ready"]
 
 
+def test_steps_of_a_person_give_no_more_than_any_other_before_the_promotion() -> None:
+    """Those of a strategy that is written, and those that a strategy without steps would have."""
+
+    def upgrade(strategy: dict[str, Any]) -> Act:
+        def make(twin: Twin) -> None:
+            revision = twin.live(MODEL_DEPLOYMENT, NAME)["status"]["formerRevisions"][0]
+            strategy["rollbackWindow"] = 0
+            raw = raw_upgrade("mine", to={"revision": revision}, strategy=strategy)
+            raw["spec"]["targetRef"] = {"kind": "ModelDeployment", "name": NAME}
+            twin.put(AGENT_UPGRADE, raw)
+
+        return make
+
+    swapped = ({"activeVersion": "v2"}, 30)
+    one = Life().live(*swapped, upgrade({"canary": {"steps": [{"weight": 80, "pause": {}}]}}), 20)
+    two = Life().live(*swapped, upgrade({}), 80)
+
+    assert [one.version(name)["weight"] for name in ("v1", "v2")] == [20, 80]
+    assert [two.version(name)["weight"] for name in ("v1", "v2")] == [20, 80]
+
+
 # Changes of mind
 
 
