@@ -224,7 +224,8 @@ def _with_model(agent: Agent, store: Store, find: FindModel) -> Agent:
     """The Agent, with the active version of the model where a swap is a revision of its own.
 
     While nobody knows that version, it is the one that was known last: a model that is gone for a
-    moment restarts nobody.
+    moment restarts nobody. Of a new model the first pods serve before the version has proved itself
+    with all of them, and what is started then is not started anew for that.
     """
     reference = agent.spec.model_ref
     if reference is None or not reference.restart_on_swap:
@@ -237,6 +238,8 @@ def _with_model(agent: Agent, store: Store, find: FindModel) -> Agent:
         target = agent.status.target_revision
         found = next((view for view in kept.values() if view.revision == target), None)
         version = found.data.get("modelVersion") if found is not None else None
+    if version is None and model is not None and _available(model):
+        version = model.spec.active_version
     followed = FollowedModel(**reference.model_dump(mode="python"), version=version)
     return agent.model_copy(update={"spec": agent.spec.model_copy(update={"model_ref": followed})})
 

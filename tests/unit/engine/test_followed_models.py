@@ -14,7 +14,8 @@ from agentherd.engine.observe import agent_observer
 KEPT_SECONDS = 31
 
 
-def serving(version: str) -> ModelDeployment:
+def serving(version: str | None) -> ModelDeployment:
+    """A model of which that version is active, or whose first pods serve before there is any."""
     available = {
         "type": "Available",
         "status": "True",
@@ -23,7 +24,7 @@ def serving(version: str) -> ModelDeployment:
         "lastTransitionTime": "2026-11-21T12:00:00Z",
         "observedGeneration": 1,
     }
-    status = {"activeVersion": version, "conditions": [available]}
+    status = {"conditions": [available]} | ({"activeVersion": version} if version else {})
     return ModelDeployment.model_validate(raw_model() | {"status": status})
 
 
@@ -63,3 +64,20 @@ def test_every_swap_of_a_model_that_goes_back_and_forth_is_followed() -> None:
         return found
 
     assert in_fake_time(live) == ["v2", "v1", "v2", "v1", "v2", "v1"]
+
+
+def test_a_model_whose_last_pod_is_loaded_later_restarts_nobody() -> None:
+    """What its first pods serve is the version that is active with the last of them."""
+
+    async def live() -> list[str]:
+        twin = Twin(loop_clock)
+        rig = Following(twin)
+        rig.model = serving(None)
+        twin.put(AGENT, raw_agent(modelRef={"name": "embedder", "restartOnSwap": True}))
+        await rig.until_quiet()
+        rig.model = serving("v1")
+        rig.reconciler.queue.add(Key("default", "greeter"))
+        await rig.until_quiet(patience=KEPT_SECONDS)
+        return twin.names(AGENT_UPGRADE)
+
+    assert in_fake_time(live) == []
