@@ -4,8 +4,9 @@
                                                    └──▶ versions, swaps, what has been promoted
 
 The engine knows nothing of versions; what it says of revisions is told of versions here. Two
-writes are ours: a canary that has taken over becomes the active version of the spec, and a canary
-that a person has made the active version is promoted.
+writes are ours: a canary that is to take over becomes the active version of the spec, before it
+does, since the version before would be asked for as long as that is refused; and a canary that a
+person has made the active version is promoted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from agentherd.api import AgentStatus, AgentUpgrade, AgentUpgradeStatus, ModelDeploymentStatus
+from agentherd.api import AgentStatus, AgentUpgrade, AgentUpgradeStatus
 from agentherd.domain.decide import decide
 from agentherd.domain.kinds import (
     AGENT_UPGRADE,
@@ -74,14 +75,20 @@ def _plan(seen: ModelObservation, now: datetime) -> Plan:
     if seen.asked.version is None:
         status = model_status(seen, before, {}, now)
         return _nothing_runs(seen, write_model_status(seen, status), now)
-    plan = decide(_steered(seen, now), now)
+    steered = _steered(seen, now)
+    plan = decide(steered, now)
     after = _status_in(plan) or before
+    adopts = [*_adopted(seen, after)]
+    if adopts and after.stable_revision != before.stable_revision:
+        waiting = replace(steered.steering, waits=True)
+        plan = decide(replace(steered, steering=waiting), now)
+        after = _status_in(plan) or before
     governing = seen.workload.upgrades.get(after.upgrade or "")
     upgrade = governing.upgrade if governing is not None else None
     status = model_status(seen, after, _upgrades_after(seen, plan), now)
     intents = [told for intent in plan.intents if (told := _told(seen, intent)) is not None]
     if not seen.workload.unmanaged:
-        ours = (*_adopted(seen, status), *_promoted(seen, upgrade))
+        ours = (*adopts, *_promoted(seen, upgrade, after))
         intents += [merge for merge in ours if _is_due(seen, merge, now)]
     if write := write_model_status(seen, status):
         intents.append(write)
@@ -144,9 +151,10 @@ def _activation(version: str) -> dict[str, dict[str, str | None]]:
     return {"spec": {"activeVersion": version, "canary": None}}
 
 
-def _adopted(seen: ModelObservation, after: ModelDeploymentStatus) -> Iterator[Merge]:
-    """A canary that has taken over is what the spec asks for from now on, and is none any more."""
-    canary, serving = seen.model.spec.canary, after.active_version
+def _adopted(seen: ModelObservation, after: AgentStatus) -> Iterator[Merge]:
+    """A canary that takes over is what the spec asks for from now on, and is none any more."""
+    canary = seen.model.spec.canary
+    serving = version_names(seen).get(after.stable_revision or "")
     if canary is None or canary.version != serving:
         return
     if seen.asked.canary is None and seen.model.spec.active_version != serving:
@@ -161,12 +169,15 @@ def _adopted(seen: ModelObservation, after: ModelDeploymentStatus) -> Iterator[M
     )
 
 
-def _promoted(seen: ModelObservation, upgrade: AgentUpgrade | None) -> Iterator[Merge]:
+def _promoted(
+    seen: ModelObservation, upgrade: AgentUpgrade | None, after: AgentStatus
+) -> Iterator[Merge]:
     """A canary that a person makes the active version does not wait at its weight any longer."""
     if upgrade is None or not is_running(upgrade) or seen.asked.canary is not None:
         return
     skips = upgrade.spec.promote is not None and upgrade.spec.promote.full
-    if tried(upgrade) != seen.model.spec.active_version or skips:
+    takes_over = after.stable_revision == upgrade.status.to_revision
+    if tried(upgrade) != seen.model.spec.active_version or skips or takes_over:
         return
     yield Merge(
         kind=AGENT_UPGRADE,

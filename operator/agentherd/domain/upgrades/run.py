@@ -175,7 +175,8 @@ def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | 
     """The stable revision from now on: another one only once all its pods are there."""
     status, sets = facts.status, {view.revision: view for view in seen.sets()}
     goes_back = facts.spec.rollback is not None and facts.spec.rollback.requested
-    if status.phase is UpgradePhase.PROMOTING and status.to_revision and not goes_back:
+    waits = goes_back or seen.steering.waits
+    if status.phase is UpgradePhase.PROMOTING and status.to_revision and not waits:
         ready = is_complete(sets.get(status.to_revision), facts.wanted) and facts.wanted
         sound = facts.fault is None and facts.refusal is None and not facts.spec.paused
         proved = facts.judgement.trigger is None and not facts.awaited

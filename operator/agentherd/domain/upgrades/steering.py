@@ -28,6 +28,7 @@ class Steering:
     weight: int | None = None
     cap: int = 100
     keeps_warm: bool = False
+    waits: bool = False
 
 
 UNSTEERED: Final = Steering()

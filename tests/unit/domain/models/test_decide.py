@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 from tests.twin import Controllers, Twin, in_fake_time, raw_upgrade
+from tests.twin.merging import Raw
 from tests.twin.models import NAME, ModelRig, raw_model
 from tests.twin.rig import loop_clock
 
+from agentherd.domain.errors import Forbidden
 from agentherd.domain.kinds import (
     AGENT_UPGRADE,
     CONTROLLER_REVISION,
     MODEL_DEPLOYMENT,
     POD,
     REPLICA_SET,
+    Key,
+    Kind,
 )
 from agentherd.domain.models.decide import decide_model
 from agentherd.domain.plan import Failure, Merge, Ref
@@ -456,6 +460,39 @@ def test_a_promotion_that_was_refused_is_left_alone_until_it_is_due() -> None:
     one.live(5, tried("v1"), plan)
 
     assert [len(each) for each in sent] == [0, 1]
+
+
+def test_a_canary_whose_promotion_is_refused_stays_where_it_is() -> None:
+    """Else the version before, which the spec names still, would be gone back to, and on again."""
+
+    def refuse(twin: Twin) -> None:
+        merge = twin.merge
+
+        async def refused(kind: Kind, key: Key, patch: Mapping[str, Any]) -> Raw:
+            if kind is MODEL_DEPLOYMENT:
+                raise Forbidden("the spec is in Git")
+            return await merge(kind, key, patch)
+
+        twin.merge = refused  # type: ignore[method-assign]
+
+    def allow(twin: Twin) -> None:
+        del twin.merge
+
+    def rest(twin: Twin) -> None:
+        (found,) = [raw["status"]["phase"] for raw in twin.all(AGENT_UPGRADE)]
+        phases.append(found)
+
+    phases: list[str] = []
+    steps = [{"weight": 5, "pause": {"seconds": 2}}, {"weight": 20}]
+
+    one = Life().live(refuse, tried(steps=steps), 30, rest, 20, rest)
+    two = Life().live(refuse, tried(steps=steps), 30, allow, 30)
+
+    assert phases == ["Promoting", "Promoting"]
+    assert [one.version(name)["weight"] for name in ("v1", "v2")] == [80, 20]
+    assert (one.condition("Ready") or {})["reason"] == "Forbidden"
+    assert two.swaps == [("v1", "v2", "Promoted")]
+    assert two.model["spec"]["activeVersion"] == "v2"
 
 
 def test_a_canary_is_tried_on_after_a_pause_without_pods() -> None:
