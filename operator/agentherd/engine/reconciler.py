@@ -217,14 +217,17 @@ class Reconciler(Generic[O]):
     def _settle(
         self, key: Key, seen: O, plan: Plan, refusals: list[Refusal], now: datetime
     ) -> bool:
-        """Remember what was refused, forget what went through; whether anything changed."""
+        """Remember what was refused, forget what went through; whether anything changed.
+
+        What is due for another try and is not in the plan is not wanted any more, and forgotten.
+        """
         known = self._failures.get(key, {})
         refused = {refusal.ref: refusal.error for refusal in refusals}
         tried = {intent.ref for intent in plan.intents if isinstance(intent, Write)}
         kept = {
             ref: failure
             for ref, failure in known.items()
-            if ref not in tried and failure.generation == seen.generation
+            if ref not in tried and failure.generation == seen.generation and failure.retry_at > now
         }
         for ref, error in refused.items():
             retry = REFUSED_RETRY if isinstance(error, Invalid) else FORBIDDEN_RETRY

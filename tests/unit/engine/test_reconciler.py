@@ -11,7 +11,7 @@ import pytest
 from tests.twin import Rig, Twin, agent, raw_agent
 
 from agentherd.domain.errors import Conflict, Forbidden, Invalid, Unreachable
-from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, SERVICE, Key
+from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, REVISION_LABEL, SERVICE, Key
 from agentherd.domain.revision import revision_of
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.reconciler import (
@@ -147,6 +147,31 @@ async def test_a_refusal_that_is_over_is_forgotten(rig: Rig, twin: Twin) -> None
 
     assert told == "QuotaExceeded"
     assert phase(twin) == "Online"
+
+
+async def test_a_refusal_of_what_is_not_wanted_any_more_is_forgotten(rig: Rig, twin: Twin) -> None:
+    """Nobody would ever try it again, and the Agent would be in error until its spec changes."""
+    twin.put(AGENT, raw_agent(replicas=1))
+    await rig.until_quiet()
+    twin.put(POD, loose_pod(twin))
+    twin.refusals["Pod", "loose"] = Forbidden("a policy keeps it as it is")
+    await rig.until_quiet()
+    told = phase(twin)
+
+    twin.remove(POD, "loose")
+    await asyncio.sleep(FORBIDDEN_RETRY.total_seconds())
+    await rig.until_quiet()
+
+    assert told == "Error"
+    assert phase(twin) == "Online"
+
+
+def loose_pod(twin: Twin) -> dict[str, Any]:
+    """A pod that somebody has taken out of its ReplicaSet to look at it."""
+    found = twin.all(POD)[0]
+    labels = found["metadata"]["labels"] | {REVISION_LABEL: "looked-at"}
+    metadata = {"name": "loose", "namespace": "default", "labels": labels}
+    return {**found, "metadata": metadata}
 
 
 # Failures
