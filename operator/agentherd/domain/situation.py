@@ -12,7 +12,7 @@ from agentherd.api import AgentStatus
 from agentherd.domain import children
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
-from agentherd.domain.kinds import BASELINE_ENDING, REPLICA_SET, revision_name
+from agentherd.domain.kinds import BASELINE_ENDING, JOB, REPLICA_SET, revision_name
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import Facts
 from agentherd.domain.plan import Failure, Ref
@@ -138,7 +138,8 @@ def failure_of(
 ) -> Failure | None:
     """The failure to tell of the Agent: that of its pods if there is one, else any.
 
-    What is refused of a new version, or of what it is compared with, is its upgrade's to tell.
+    What is refused of a new version, or of what it is compared with or tried by, is its upgrade's
+    to tell.
     """
     judged = choice.goal if stable is None else None
     if judged is not None and (found := malformed(seen, judged, now)) is not None:
@@ -150,15 +151,16 @@ def failure_of(
         (
             failure
             for ref, failure in ordered
-            if not _is_baseline(ref) and not any(is_made_of(ref, name, each) for each in others)
+            if not _judges(ref) and not any(is_made_of(ref, name, each) for each in others)
         ),
         None,
     )
 
 
-def _is_baseline(ref: Ref) -> bool:
+def _judges(ref: Ref) -> bool:
+    """Whether a new version is judged by it, and nobody is served: fresh pods, and testers."""
     kind, name = ref
-    return kind == REPLICA_SET.name and name.endswith(BASELINE_ENDING)
+    return kind == JOB.name or (kind == REPLICA_SET.name and name.endswith(BASELINE_ENDING))
 
 
 def malformed(seen: AgentObservation, revision: Revision, now: datetime) -> Failure | None:

@@ -11,7 +11,7 @@ import pytest
 from tests.twin import Controllers, Rig, Twin, raw_agent
 from tests.twin.rig import loop_clock
 
-from agentherd.domain.errors import Invalid
+from agentherd.domain.errors import Forbidden, Invalid
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, JOB, SERVICE, Key
 
 GREETER: Final = Key("default", "greeter")
@@ -254,3 +254,15 @@ async def test_a_tester_that_is_refused_holds_and_is_told() -> None:
     message = next(c for c in life.status["conditions"] if c["type"] == "Progressing")["message"]
     assert life.phase == "Paused"
     assert "spec.template: no such image" in message
+
+
+async def test_a_tester_that_is_refused_is_no_error_of_the_agent_that_serves() -> None:
+    """As with all that a new version is judged by: the upgrade tells of it."""
+    life = Life(SMOKE)
+    life.twin.refusals["Job", "greeter-2-smoke-1"] = Forbidden("exceeded quota")
+    await life.begin()
+
+    await life.work(seconds=40)
+
+    told = life.twin.live(AGENT, "greeter")["status"]
+    assert (told["phase"], told["errorCount"]) == ("Deploying", 0)
