@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -27,6 +27,9 @@ from agentherd.runtime.settings import Settings, own_namespace
 log = logging.getLogger(__name__)
 
 _DELAY = click.IntRange(0, 86400)
+
+DEEPEST: Final = 10_000
+"""How deep an object may be nested for the API server; a template is kept as it was written."""
 
 
 def _weights(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -157,6 +160,9 @@ def run(
     from agentherd.runtime import process, tracing
 
     logs.configure(level=log_level, form=log_format)
+    # One object that cannot be read costs all that are read with it. No more than that, though:
+    # what others answer may be deeper still, and the stack has an end, where the process dies.
+    sys.setrecursionlimit(DEEPEST + 1000)
     settings = Settings(
         namespaces=namespaces,
         http_host=http_host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from tests.twin import raw_agent
 
 import agentherd
+from agentherd.api import Agent
 from agentherd.domain.errors import Unauthorized
 from agentherd.domain.judging.reach import Reach
-from agentherd.domain.kinds import Key
+from agentherd.domain.kinds import AGENT, Key
+from agentherd.domain.revision import revision_of
 from agentherd.domain.upgrades.strategy import DEFAULTS, Defaults
+from agentherd.engine.store import read_subject
 from agentherd.runtime import process, settings
 from agentherd.runtime.cli import main
 from agentherd.runtime.settings import Settings, own_namespace
@@ -64,6 +69,25 @@ def test_the_help_names_every_command() -> None:
 
     assert answer.exit_code == 0
     assert all(command in answer.output for command in ("crds", "run", "version"))
+
+
+@pytest.mark.usefixtures("started")
+def test_a_template_may_be_nested_as_deep_as_the_api_server_takes_it() -> None:
+    """One that cannot be read would end the watch of all Agents, and the operator with it."""
+    before, depth = sys.getrecursionlimit(), 9900
+    deep = '{"x":' * depth + "1" + "}" * depth
+
+    call("run")
+
+    try:
+        spec = {"template": {"spec": {"containers": [], **json.loads(deep)}}}
+        listed = json.loads(json.dumps({"items": [raw_agent(**spec)]}))
+        found, unreadable = read_subject(AGENT, listed["items"][0])
+        assert isinstance(found, Agent)
+        assert revision_of(found.spec).hash
+        assert not unreadable
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_the_help_of_run_names_every_option() -> None:
