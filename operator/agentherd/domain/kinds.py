@@ -154,6 +154,11 @@ def companion_name(agent: str) -> str:
     return f"{MANAGED_BY}-{agent}"
 
 
+def spec_upgrade_name(agent: str, generation: int) -> str:
+    """Name of the upgrade to what the spec of a generation asks for, unless it is taken."""
+    return f"{agent}-{generation}"
+
+
 def revision_service_name(agent: str, revision: str) -> str:
     """Name of the Service of one revision; shortened where the name of a Service could not hold it.
 

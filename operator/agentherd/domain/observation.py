@@ -90,6 +90,7 @@ class AgentObservation:
     strategies that leave something open, and `steering` what of an upgrade that runs is not
     settled. `allowed_revisions` are those that a person's upgrade may lead to; None where any
     may be gone to. `monitored` says which figures are wanted while nothing is upgraded too.
+    `name_taken` says that an upgrade of another workload has the name of the one to this spec.
     """
 
     agent: Agent
@@ -119,6 +120,7 @@ class AgentObservation:
     services: Mapping[str, Child] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     failures: Mapping[Ref, Failure] = field(default_factory=dict)
+    name_taken: bool = False
 
     @property
     def key(self) -> Key:

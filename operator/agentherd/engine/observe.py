@@ -20,6 +20,7 @@ from agentherd.domain.kinds import (
     SERVICE,
     SERVICE_ACCOUNT,
     Key,
+    spec_upgrade_name,
 )
 from agentherd.domain.observation import (
     AgentObservation,
@@ -116,7 +117,8 @@ def agent_observer(
 
     def observe(key: Key, failures: Mapping[Ref, Failure]) -> Seen | None:
         record = store.subjects(store.kind).get(key)
-        upgrades = _upgrades(store, key, find_upgrade or store.upgrade, approvals_checked)
+        find = find_upgrade or store.upgrade
+        upgrades = _upgrades(store, key, find, approvals_checked)
         if record is None:
             routes = store.routes.of(key)
             if not upgrades and not routes:
@@ -124,6 +126,7 @@ def agent_observer(
             return Leftovers(key=key, kind=store.kind, upgrades=upgrades, routes=routes)
         agent = _with_model(agent_of(cast("Workload", record.subject)), store, find_model)
         generation = agent.metadata.generation
+        named = find(Key(key.namespace, spec_upgrade_name(key.name, generation)))
         return AgentObservation(
             agent=agent,
             defaults=defaults,
@@ -152,6 +155,7 @@ def agent_observer(
                 *_needed_model(agent, find_model),
             ),
             failures={r: f for r, f in failures.items() if f.generation == generation},
+            name_taken=named is not None and named.metadata.name not in upgrades,
         )
 
     return observe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.twin import NOON, Twin, raw_agent, raw_upgrade
+from tests.twin import NOON, Rig, Twin, raw_agent, raw_upgrade
 
 from agentherd.domain.errors import AgentherdError, Conflict, Forbidden, Invalid
 from agentherd.domain.kinds import (
@@ -185,6 +185,23 @@ async def test_an_upgrade_that_is_refused_leaves_the_agent_unsaid(
 
     assert [refusal.stage for refusal in refusals] == [Stage.RECORD]
     assert "status" not in twin.live(AGENT, "greeter")
+
+
+async def test_a_name_that_an_upgrade_of_another_agent_has_is_left_to_it(
+    rig: Rig, twin: Twin
+) -> None:
+    """A changed spec would else wait for an upgrade that nobody makes, and be called deleted."""
+    twin.put(AGENT, raw_agent())
+    twin.put(AGENT_UPGRADE, raw_upgrade("greeter-2", targetRef={"name": "writer"}))
+    await rig.until_quiet()
+
+    twin.edit(AGENT, "greeter", {"spec": raw_agent(image="agent:2")["spec"]})
+    await rig.live(seconds=5)
+
+    status = twin.live(AGENT, "greeter")["status"]
+    assert status["upgrade"] == f"greeter-2-{status['targetRevision']}"
+    assert set(twin.names(AGENT_UPGRADE)) == {"greeter-2", status["upgrade"]}
+    assert twin.live(AGENT_UPGRADE, status["upgrade"])["status"]["phase"] == "Progressing"
 
 
 async def test_a_spec_into_which_a_success_is_written_is_known_at_once(

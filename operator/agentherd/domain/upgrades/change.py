@@ -27,7 +27,7 @@ from agentherd.api import (
     UpgradePhase,
 )
 from agentherd.domain.errors import InvalidTemplate
-from agentherd.domain.kinds import AGENT
+from agentherd.domain.kinds import AGENT, spec_upgrade_name
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import Revision, lost_revision, revision_of
@@ -147,14 +147,16 @@ def choose(seen: AgentObservation) -> Choice:
 def upgrade_name(seen: AgentObservation, asked: Revision) -> str:
     """The name of the upgrade for the spec as it stands; the same however often it is asked for.
 
-    A person may have given that name to one of their own. And one spec may ask for a revision again
-    and again, as where a model is followed whose versions take turns: what has ended is no way.
+    A person may have given that name to one of their own, also to one of another workload. And one
+    spec may ask for a revision again and again, as where a model is followed whose versions take
+    turns: what has ended is no way.
     """
-    name = f"{seen.agent.metadata.name}-{seen.generation}"
+    name = spec_upgrade_name(seen.agent.metadata.name, seen.generation)
+    own = () if seen.name_taken else (name,)
     again = (f"{name}-{asked.hash}-{number}" for number in count(2))
     return next(
         each
-        for each in chain((name, f"{name}-{asked.hash}"), again)
+        for each in chain(own, (f"{name}-{asked.hash}",), again)
         if (taken := seen.upgrades.get(each)) is None or _is_for(seen, taken.upgrade, asked)
     )
 
