@@ -39,6 +39,7 @@ from agentherd.domain.template import (
     config_map_name,
     container_ports,
     labels,
+    named_account,
     own_label,
     pod_template,
     revision_labels,
@@ -122,7 +123,7 @@ def service_account(agent: Agent, revision: Revision) -> Manifest | None:
 
     It is granted nothing, and its token is mounted only where the template asks for it.
     """
-    if revision.template["spec"].get("serviceAccountName"):
+    if named_account(revision.template) is not None:
         return None
     body = owned(agent, SERVICE_ACCOUNT, companion_name(agent.metadata.name))
     return body | {"automountServiceAccountToken": False}

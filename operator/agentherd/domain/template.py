@@ -135,7 +135,7 @@ def pod_template(agent: Agent, revision: Revision) -> dict[str, Any]:
     }
     pod = dict(written["spec"])
     name = agent.metadata.name
-    pod.setdefault("serviceAccountName", companion_name(name))
+    pod["serviceAccountName"] = named_account(written) or companion_name(name)
     containers = [dict(container) for container in pod["containers"]]
     _add_environment(containers, agent, revision)
     if revision.mounts_config:
@@ -146,6 +146,16 @@ def pod_template(agent: Agent, revision: Revision) -> dict[str, Any]:
         _add_drain(pod, containers, revision.drain)
     pod["containers"] = containers
     return {"metadata": metadata, "spec": pod}
+
+
+def named_account(template: Mapping[str, Any]) -> str | None:
+    """The ServiceAccount that a template names, by whichever of its two fields, or None.
+
+    The API server takes an empty name for that of the namespace's own account.
+    """
+    pod = template["spec"]
+    name: str | None = pod.get("serviceAccountName") or pod.get("serviceAccount")
+    return name or None
 
 
 def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:

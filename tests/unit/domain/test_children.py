@@ -135,9 +135,10 @@ def test_in_maintenance_the_service_sends_to_nobody() -> None:
     assert not service["spec"]["selector"].items() <= pod_labels.items()
 
 
-def test_a_template_with_an_account_gets_no_other() -> None:
-    """Who names one takes care of it."""
-    template = {"spec": {"containers": [{"name": "a", "image": "a"}], "serviceAccountName": "mine"}}
+@pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
+def test_a_template_with_an_account_gets_no_other(field: str) -> None:
+    """Who names one takes care of it, by the older name of the field too."""
+    template = {"spec": {"containers": [{"name": "a", "image": "a"}], field: "mine"}}
 
     one = agent(template=template)
 

@@ -238,14 +238,21 @@ def test_the_template_of_a_person_is_never_changed() -> None:
     assert made.spec.template == before
 
 
-@pytest.mark.parametrize("given", ["own-account", None])
-def test_pods_run_as_the_account_that_the_template_names(given: str | None) -> None:
-    """Else as one of the Agent's own, which is granted nothing."""
-    pod = {"serviceAccountName": given} if given else {}
+@pytest.mark.parametrize(
+    ("given", "account"),
+    [
+        ({"serviceAccountName": "mine"}, "mine"),
+        ({"serviceAccount": "mine"}, "mine"),
+        ({}, "agentherd-greeter"),
+        ({"serviceAccountName": ""}, "agentherd-greeter"),
+        ({"serviceAccountName": None}, "agentherd-greeter"),
+    ],
+)
+def test_pods_run_as_the_account_that_the_template_names(given: Any, account: str) -> None:
+    """Else as one of the Agent's own, which is granted nothing, and never as everybody's."""
+    made = pods_of(template=template(**given))
 
-    made = pods_of(template=template(**pod))
-
-    assert made["spec"]["serviceAccountName"] == (given or "agentherd-greeter")
+    assert made["spec"]["serviceAccountName"] == account
 
 
 def test_every_distinct_port_of_the_template_is_served() -> None:
