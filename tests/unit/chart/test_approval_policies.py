@@ -14,7 +14,7 @@ import yaml
 
 from agentherd.api import Automation
 from agentherd.api.crd import object_schema
-from agentherd.api.resources import AGENT_UPGRADE
+from agentherd.api.resources import AGENT_UPGRADE, RESOURCES
 from agentherd.domain.upgrades.approval import POLICY_SAYS
 
 BASE = Path(__file__).parents[3] / "manifests/base"
@@ -94,3 +94,18 @@ def test_every_level_of_automation_is_ordered() -> None:
 
     assert sorted(care, key=care.__getitem__) == ["Auto", "SemiAuto", "Manual"]
     assert set(care) == {each.value for each in Automation}
+
+
+def test_whatever_has_a_level_of_automation_is_guarded() -> None:
+    """An edit of one that nobody looks at would take the place of each approval of its upgrades."""
+    (rule,) = POLICIES["agentherd-automation"]["matchConstraints"]["resourceRules"]
+
+    leveled = {
+        each.plural
+        for each in RESOURCES
+        if "automation"
+        in object_schema(each)["properties"]["spec"]["properties"]
+        .get("upgradePolicy", {})
+        .get("properties", {})
+    }
+    assert leveled == set(rule["resources"]) == {"agents", "modeldeployments"}
