@@ -374,6 +374,8 @@ def _agent(connection: Connection, target: str) -> Any:
     if isinstance(found, Agent):
         return found
     agent = targets.target(connection, found)
+    if not isinstance(agent, Agent | None):
+        raise Problem(f"{found.metadata.name} is an upgrade of a {agent.KIND}, not of an Agent")
     if agent is None:
         raise Problem(
             f"the Agent {found.spec.target_ref.name} of {found.metadata.name} does not exist"

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentherd.api import Agent, AgentUpgrade, UpgradePhase
+from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind, UpgradePhase
 from agentherd.api.meta import Condition
 from agentherd.domain.upgrades.phases import MOVING
 from agentherd.plugin.problems import Problem, near
@@ -100,13 +100,21 @@ def abort(upgrade: AgentUpgrade, *, reason: str | None) -> Steer:
     return _go_back(upgrade, reason=reason)
 
 
-def rollback(upgrade: AgentUpgrade, agent: Agent | None, *, reason: str | None) -> Steer:
+def rollback(
+    upgrade: AgentUpgrade, target: Agent | ModelDeployment | None, *, reason: str | None
+) -> Steer:
     """Go back to the old version, also after the upgrade has succeeded."""
     name, status = upgrade.metadata.name, upgrade.status
     if has_ended(upgrade) and status.phase is UpgradePhase.SUPERSEDED:
         raise Problem(f"{name} was superseded by a later change: roll that back")
-    governs = agent is not None and agent.status.upgrade == name
+    governs = target is not None and target.status.upgrade == name
     if has_ended(upgrade) and status.phase is UpgradePhase.SUCCEEDED and not governs:
+        if upgrade.spec.target_ref.kind is TargetKind.MODEL_DEPLOYMENT:
+            raise Problem(
+                f"a later change than {name} governs the ModelDeployment: make "
+                f"{status.from_version or 'another one'} the activeVersion of "
+                f"{upgrade.spec.target_ref.name}"
+            )
         raise Problem(
             f"a later change than {name} governs the Agent: say where to go back to, with "
             f"`kubectl agentherd rollback agent/{upgrade.spec.target_ref.name} --to-revision "

@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 
 from agentherd import __version__
-from agentherd.api import Agent, AgentUpgrade
-from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, Kind
+from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind
+from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, MODEL_DEPLOYMENT, Kind
 from agentherd.plugin.connection import Connection, Object
 from agentherd.plugin.problems import Absent, Problem, near
 from agentherd.plugin.words import printable
@@ -29,7 +29,7 @@ PREFIXES: Final[Mapping[str, Kind]] = {
     "agup": AGENT_UPGRADE,
 }
 
-Read = TypeVar("Read", Agent, AgentUpgrade)
+Read = TypeVar("Read", Agent, AgentUpgrade, ModelDeployment)
 
 
 def read(model: type[Read], raw: Object) -> Read:
@@ -116,9 +116,13 @@ def named(connection: Connection, name: str | None) -> AgentUpgrade | None:
     return None if raw is None else read(AgentUpgrade, raw)
 
 
-def target(connection: Connection, upgrade: AgentUpgrade) -> Agent | None:
-    """The Agent that an upgrade changes, unless it has been deleted."""
-    raw = connection.find(AGENT, upgrade.spec.target_ref.name)
+def target(connection: Connection, upgrade: AgentUpgrade) -> Agent | ModelDeployment | None:
+    """The Agent or the model that an upgrade changes, unless it has been deleted."""
+    reference = upgrade.spec.target_ref
+    if reference.kind is TargetKind.MODEL_DEPLOYMENT:
+        raw = connection.find(MODEL_DEPLOYMENT, reference.name)
+        return None if raw is None else read(ModelDeployment, raw)
+    raw = connection.find(AGENT, reference.name)
     return None if raw is None else read(Agent, raw)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from tests.unit.domain.models.samples import model
 from tests.unit.plugin.conftest import Check
 from tests.unit.plugin.samples import agent, hostile, judged, pod, replica_set, succeeded, worse
 from tests.unit.plugin.servers import Answer, kubeconfig, server, told
@@ -325,6 +326,31 @@ def test_the_status_of_one_is_shown_and_given_to_programs(target: str, shop: Sho
     name = target.rpartition("/")[2]
     assert name in shown.stdout
     assert name in json.loads(data.stdout).values()
+
+
+@pytest.mark.parametrize(
+    ("governing", "code", "told"),
+    [
+        ("embedder-2", 0, "embedder-2 goes back to 1.4.1."),
+        ("embedder-3", 1, "make 1.4.1 the activeVersion of embedder"),
+    ],
+)
+def test_a_swap_that_has_succeeded_can_be_taken_back(
+    governing: str, code: int, told: str, shop: Shop
+) -> None:
+    """A model is asked which upgrade governs it, as an Agent is."""
+    ours = "/apis/agentherd.dev/v1alpha1/namespaces/shop"
+    swap = succeeded("embedder-2").model_dump(by_alias=True)
+    swap["spec"]["targetRef"] = {"kind": "ModelDeployment", "name": "embedder"}
+    shop.objects[f"{ours}/agentupgrades"].append(swap)
+    embedder = model(status={"upgrade": governing}).model_dump(by_alias=True)
+    shop.objects[f"{ours}/modeldeployments"] = [embedder]
+
+    back, drawn = run(shop, "rollback", "embedder-2"), run(shop, "tree", "embedder-2")
+
+    assert back.exit_code == code
+    assert told in back.output
+    assert "is an upgrade of a ModelDeployment" in drawn.stderr
 
 
 def test_nothing_to_be_shown_is_said(shop: Shop) -> None:
