@@ -48,6 +48,7 @@ from agentherd.engine.store import SUBJECT_KINDS, Store
 
 OURS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 ROUNDS: Final = 300
+TURNS: Final = 5000
 START: Final = 1000
 
 
@@ -201,7 +202,10 @@ class Rig:
     async def work(self) -> None:
         """Reconcile until nobody waits; what fails for a while is asked for again later."""
         queue = self.reconciler.queue
+        turns = 0
         while len(queue):
+            turns += 1
+            assert turns < TURNS, "the same is asked for again and again"
             key, asked_at = await queue.get()
             try:
                 await self.reconciler.reconcile(key, asked_at)

@@ -436,7 +436,8 @@ def _wake_at(
         times.append(facts.deadline_at)
     found = [time for time in times if time > now]
     if under_way is not None and under_way.moving:
-        others = (*others, asked_at(seen, under_way.status))
+        upgrade = under_way.governing.upgrade
+        others = (*others, asked_at(seen, upgrade, under_way.status, now))
     if under_way is not None:
         kept = kept_until(under_way.status, under_way.course)
         if kept is not None and kept > now:

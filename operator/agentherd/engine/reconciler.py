@@ -44,6 +44,11 @@ FORBIDDEN_RETRY: Final = timedelta(seconds=15)
 REPEATED: Final = 60.0
 """Seconds after which the log says the same of an object again."""
 
+SAME_AGAIN: Final = 1.0
+"""Seconds before an object is looked at again for which there was nothing to do: at the same time
+the same would follow, and workers that turn without a wait let nothing else run, not even what they
+wait for."""
+
 GATHER_SECONDS: Final = 5.0
 """How long counters and wordings of a status may wait for news that matters."""
 
@@ -188,7 +193,8 @@ class Reconciler(Generic[O]):
         if self._settle(key, seen, plan, refusals, now):
             self.queue.add(key)
         elif plan.wake_at is not None:
-            self.queue.add_after(key, (plan.wake_at - now).total_seconds())
+            wait = (plan.wake_at - now).total_seconds()
+            self.queue.add_after(key, wait if plan.intents else max(wait, SAME_AGAIN))
 
     def _patient(self, key: Key, plan: Plan) -> Plan:
         """Hold status writes that are not urgent until they have waited long enough."""

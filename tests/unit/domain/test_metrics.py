@@ -218,7 +218,17 @@ def test_a_metric_is_due_when_its_interval_is_over() -> None:
         return bool(due(statuses, (asked,), NAMES, attempt=1, now=now))
 
     assert [asked_at(second) for second in (0, 9, 10, 60)] == [False, False, True, True]
-    assert due_at(statuses, (asked,)) == NOON + timedelta(seconds=10)
+    assert due_at(statuses, statuses, (asked,), now=NOON) == NOON + timedelta(seconds=10)
+
+
+def test_who_is_being_asked_is_not_waited_for() -> None:
+    """The answer tells of itself, however slow; only one that was just heard may be due again."""
+    asked = metric(intervalSeconds=1)
+    before, after = (series(asked, 0.9),), (series(asked, 0.9, 0.9),)
+    later = NOON + timedelta(seconds=60)
+
+    assert due_at(before, before, (asked,), now=later) is None
+    assert due_at(before, after, (asked,), now=later) == NOON + timedelta(seconds=2)
 
 
 def test_what_was_never_measured_is_due_at_once() -> None:
@@ -226,7 +236,7 @@ def test_what_was_never_measured_is_due_at_once() -> None:
     questions = due((), (metric(), job_metric()), NAMES, attempt=2, now=NOON)
 
     assert [(q.metric, q.attempt, q.since) for q in questions] == [("quality", 2, None)]
-    assert due_at((), (metric(), job_metric())) is None
+    assert due_at((), (), (metric(), job_metric()), now=NOON) is None
 
 
 def test_placeholders_are_filled_in_where_they_are_known() -> None:

@@ -287,7 +287,7 @@ def test_a_metric_is_asked_again_after_its_interval_and_at_once_in_a_new_attempt
     seen = view(upgrade)
 
     assert not asked(seen, upgrade, upgrade.status, NOON + timedelta(seconds=9))
-    assert asked_at(seen, upgrade.status) == NOON + timedelta(seconds=10)
+    assert asked_at(seen, upgrade, upgrade.status, NOON) == NOON + timedelta(seconds=10)
     assert [q.attempt for q in asked(seen, upgrade, anew, NOON + timedelta(seconds=9))] == [2]
 
 

@@ -161,6 +161,32 @@ async def test_a_metric_is_measured_once_in_each_interval() -> None:
     assert {(later - sooner).seconds for sooner, later in pairwise(times)} == {10}
 
 
+async def test_a_source_that_is_slow_keeps_nobody_busy() -> None:
+    """Its answer wakes who waits for it; who asked for it all the time would let none come."""
+    life = Life(QUALITY, strategy=CANARY | {"canary": {"steps": [{"weight": 50, "pause": {}}]}})
+    life.rig.sources.known["quality"] = 0.9
+    await life.begin()
+    await life.work(seconds=10)
+
+    life.rig.sources.known.clear()
+    await life.work(seconds=2)
+
+    assert life.measured("quality")["verdict"] == "Pass"
+    assert life.rig.sources.asked[GREETER]
+    assert (plan := life.rig.plan()).wake_at is None or plan.wake_at > loop_clock()
+
+
+async def test_a_tester_is_waited_for_beyond_the_deadline_of_pods() -> None:
+    """All pods are there, so nothing is late, and time alone brings nothing."""
+    life = Life(SMOKE, strategy={"type": "RollingUpdate", "progressDeadlineSeconds": 10})
+    await life.begin()
+
+    await life.work(seconds=40)
+
+    assert life.phase == "Promoting"
+    assert (plan := life.rig.plan()).wake_at is None or plan.wake_at > loop_clock()
+
+
 async def test_a_killed_operator_measures_again_and_counts_nothing_twice() -> None:
     """What was answered and not written down is lost with the process, and asked again."""
     life = Life(QUALITY | {"failureLimit": 100})

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
 from tests.twin import Rig, Twin, agent, raw_agent
+from tests.twin.rig import loop_clock
 
 from agentherd.domain.errors import Conflict, Forbidden, Invalid, Unreachable
 from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, REVISION_LABEL, SERVICE, Key
+from agentherd.domain.plan import Plan
 from agentherd.domain.revision import revision_of
+from agentherd.engine.applier import Applier
 from agentherd.engine.metrics import Metrics
+from agentherd.engine.observe import Seen
 from agentherd.engine.reconciler import (
     FORBIDDEN_RETRY,
     GATHER_SECONDS,
     LAST_RETRY,
     REFUSED_RETRY,
     REPEATED,
+    Reconciler,
 )
+from agentherd.engine.recorder import Recorder
 
 GREETER = Key("default", "greeter")
 
@@ -62,6 +69,36 @@ async def test_an_agent_is_brought_to_what_its_spec_says(rig: Rig, twin: Twin) -
             rig.controllers.settle()
 
     assert phase(twin) == "Online"
+
+
+async def test_who_wants_to_be_asked_again_at_once_lets_others_work(rig: Rig, twin: Twin) -> None:
+    """Where nothing was written the same is decided again, and no worker waits for anything."""
+    asked: list[datetime] = []
+
+    def decide(_: Seen, now: datetime) -> Plan:
+        asked.append(now)
+        return Plan.of([], wake_at=now if len(asked) < 1000 else None)
+
+    reconciler: Reconciler[Seen] = Reconciler(
+        AGENT,
+        observe=rig.observe,
+        decide=decide,
+        applier=Applier(
+            cluster=twin, store=rig.store, recorder=Recorder(twin, identity="", clock=loop_clock)
+        ),
+        measurements=rig.pods,
+        metrics=Metrics(),
+        clock=loop_clock,
+    )
+    twin.put(AGENT, raw_agent())
+    rig.feed()
+    reconciler.queue.add(GREETER)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(reconciler.run(workers=1))
+        await asyncio.sleep(10.5)
+        task.cancel()
+
+    assert len(asked) == 11
 
 
 async def test_an_agent_that_is_gone_is_forgotten(rig: Rig, twin: Twin) -> None:

@@ -82,11 +82,23 @@ def due(
     return tuple(questions)
 
 
-def due_at(statuses: Statuses, metrics: tuple[Metric, ...]) -> datetime | None:
-    """When the next of the metrics that have been measured is due; None when there is none."""
-    latest = _latest(statuses)
-    asked = (metric for metric in metrics if metric.job is None and metric.name in latest)
-    return min((latest[m.name] + _interval(m) for m in asked), default=None)
+def due_at(
+    before: Statuses, after: Statuses, metrics: tuple[Metric, ...], *, now: datetime
+) -> datetime | None:
+    """When the next of the metrics that have been measured is due; None when there is none.
+
+    What was due `before` is asked at `now`, and is not waited for: its answer tells of itself.
+    """
+    answered, latest = _latest(before), _latest(after)
+    times = []
+    for metric in metrics:
+        at = latest.get(metric.name)
+        if at is None or metric.job is not None:
+            continue
+        again = at + _interval(metric)
+        if now < again or at != answered.get(metric.name):
+            times.append(again)
+    return min(times, default=None)
 
 
 def filled(text: str, names: Mapping[str, str]) -> str:

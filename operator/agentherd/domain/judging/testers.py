@@ -127,9 +127,13 @@ def asked(
     )
 
 
-def asked_at(seen: AgentObservation, status: AgentUpgradeStatus) -> datetime | None:
-    """When something is due to be asked again; None where nobody is asked."""
-    return due_at(_measured(status), metrics_of(status)) if _serves(seen, status) else None
+def asked_at(
+    seen: AgentObservation, upgrade: AgentUpgrade, status: AgentUpgradeStatus, now: datetime
+) -> datetime | None:
+    """When something is due to be asked that is not asked now; None where there is nothing."""
+    if not _serves(seen, status):
+        return None
+    return due_at(_measured(upgrade.status), _measured(status), metrics_of(status), now=now)
 
 
 def _serves(seen: AgentObservation, status: AgentUpgradeStatus) -> bool:

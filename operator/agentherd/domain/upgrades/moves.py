@@ -121,9 +121,10 @@ def stay(
 def waiting_for(
     facts: Facts, reason: Reason, message: str, *, phase: UpgradePhase = UpgradePhase.PROGRESSING
 ) -> Move:
-    """Stay, until the progress deadline ends the wait."""
-    since = facts.status.progress_since or facts.now
-    return stay(facts, reason, message, phase=phase, wake_at=since + facts.course.progress_deadline)
+    """Stay, until the progress deadline ends the wait; a tester may be waited for beyond it."""
+    until = (facts.status.progress_since or facts.now) + facts.course.progress_deadline
+    wake_at = until if facts.now < until else None
+    return stay(facts, reason, message, phase=phase, wake_at=wake_at)
 
 
 def working_phase(facts: Facts) -> UpgradePhase:
