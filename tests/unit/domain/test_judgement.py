@@ -15,6 +15,7 @@ from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import digest
 from agentherd.domain.readings import Reading, Totals
 from agentherd.domain.reasons import Reason
+from agentherd.domain.revision import Revision
 from agentherd.domain.upgrades.run import Run
 
 EAGER = {"intervalSeconds": 1, "warmUpSeconds": 0}
@@ -323,6 +324,51 @@ def test_what_is_worse_does_not_take_over() -> None:
     run = found(at_step_two(promoting), now=LATER + timedelta(minutes=1))
 
     assert (run.serving, run.status.phase) == (OLD.hash, UpgradePhase.ROLLING_BACK)
+
+
+@pytest.mark.parametrize(
+    ("answer", "steering", "serving"),
+    [
+        ({"verdict": "Pass", "value": 0.9}, {}, NEW),
+        ({"verdict": "Inconclusive", "message": "judge is down"}, {}, OLD),
+        ({"verdict": "Inconclusive", "message": "0.1 is below"}, {}, OLD),
+        (
+            {"verdict": "Inconclusive", "message": "judge is down"},
+            {"promote": {"full": True}},
+            NEW,
+        ),
+    ],
+    ids=["good", "source down", "bad once", "promoted"],
+)
+def test_no_version_takes_over_while_a_metric_says_nothing_good(
+    answer: dict[str, Any], steering: dict[str, Any], serving: Revision
+) -> None:
+    """All steps were done before, and its last pods came after that."""
+    quality = {"name": "quality", "minimum": 0.8, "http": {"url": "http://judge"}}
+    measured = {"name": "quality", "verdict": answer["verdict"]}
+    measured["measurements"] = [{"at": NOON} | answer]
+    promoting = {
+        "phase": "Promoting",
+        "analysis": look(30) | {"metrics": [measured]},
+        "strategy": strategy(judged=False, analysis=EAGER | {"metrics": [quality]}),
+    }
+
+    run = found(at_step_two(promoting, upgrade=steering), now=LATER)
+
+    assert run.serving == serving.hash
+    assert run.status.phase is UpgradePhase.PROMOTING
+    assert ("the metric quality" in run.move.message) is (serving is OLD)
+
+
+def test_no_version_takes_over_on_which_suspicion_has_fallen() -> None:
+    """It fails each request since the last step was left; the next looks decide."""
+    readings = {"new": told(120, 20), "old": told(180)}
+    promoting = {"phase": "Promoting", "analysis": look(30)}
+
+    run = found(at_step_two(promoting, readings=readings), now=LATER)
+
+    assert (run.serving, run.status.phase) == (OLD.hash, UpgradePhase.PROMOTING)
+    assert "more has to be seen" in run.move.message
 
 
 # Up to when

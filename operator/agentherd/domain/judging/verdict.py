@@ -21,6 +21,7 @@ from agentherd.api import (
     Side,
     Verdict,
 )
+from agentherd.api.analysis import Baseline
 from agentherd.api.markers import Clip
 from agentherd.domain.judging.analysis import counts_from, tells_errors, tells_latency
 from agentherd.domain.judging.evidence import error_strength, latency_strength, observe
@@ -66,12 +67,14 @@ class Judgement:
 
     `trigger` is why the upgrade is rolled back. `missing` is what has to be seen before the present
     step is left, unless it `proceeds` without, and `awaited` which testers have to succeed before a
-    promotion. `blind` says that of one version nothing is known now, as when all its pods have just
-    stopped to tell, or before a process that was just started has looked. All are "" for nothing.
+    promotion. `doubt` is what speaks against a promotion that has begun. `blind` says that of one
+    version nothing is known now, as when all its pods have just stopped to tell, or before a
+    process that was just started has looked. All are "" for nothing.
     """
 
     trigger: Reason | None = None
     missing: str = ""
+    doubt: str = ""
     proceeds: bool = False
     awaited: str = ""
     blind: str = ""
@@ -142,6 +145,7 @@ def _found(
         blind=situation.unread if situation.blind and situation.weight and counts else "",
         proceeds=settings.on_inconclusive is OnInconclusive.PROCEED,
         missing="; ".join(_missing(status, settings, situation, strengths, counted)),
+        doubt="; ".join(_doubts(status, settings, situation, strengths, counted)),
         awaited=told(
             status.metrics,
             awaited(status.metrics, settings.metrics),
@@ -188,22 +192,44 @@ def _missing(
     strengths: Mapping[Reason, int],
     counted: Score,
 ) -> Iterator[str]:
-    """What has to be seen before a step is left that gives the new version requests.
-
-    What people measure by themselves has to be known before it gets all of them, in any case.
-    """
-    unmeasured = [
-        f"the metric {told(status.metrics, [name])}"
-        for name in inconclusive(status.metrics, settings.metrics)
-    ]
-    if not situation.weight:
-        if situation.last:
-            yield from unmeasured
-            yield from _unpunished(settings, strengths, counted)
-        return
-    if situation.compared and not settings.dry_run and settings.minimum_requests:
+    """What has to be seen before a step is left that gives the new version requests."""
+    counts = situation.compared and not settings.dry_run and settings.minimum_requests
+    if situation.weight and counts:
         yield from _requests_missing(status, settings, situation)
-    yield from unmeasured
+    if situation.weight or situation.last:
+        yield from _unmeasured(status, settings)
+    if situation.weight:
+        yield from _suspicions(status, settings, strengths)
+    if situation.weight or situation.last:
+        yield from _unpunished(settings, strengths, counted)
+
+
+def _doubts(
+    status: AnalysisStatus,
+    settings: Analysis,
+    situation: Situation,
+    strengths: Mapping[Reason, int],
+    counted: Score,
+) -> Iterator[str]:
+    """What of it speaks against a promotion for which the last pods are started."""
+    if situation.weight or situation.last:
+        yield from _unmeasured(status, settings)
+        yield from _unpunished(settings, strengths, counted)
+    # Fresh pods are gone by then, so nothing more will be seen beside them.
+    if situation.weight and settings.baseline is Baseline.STABLE:
+        yield from _suspicions(status, settings, strengths)
+
+
+def _unmeasured(status: AnalysisStatus, settings: Analysis) -> Iterator[str]:
+    """What people measure by themselves, which has to be known before it gets all requests."""
+    for name in inconclusive(status.metrics, settings.metrics):
+        yield f"the metric {told(status.metrics, [name])}"
+
+
+def _suspicions(
+    status: AnalysisStatus, settings: Analysis, strengths: Mapping[Reason, int]
+) -> Iterator[str]:
+    """What was seen lately that proves nothing yet."""
     if SUSPICIOUS <= (evidence := _measured_strength(strengths)) < WORST:
         yield (
             "what was seen speaks against the new version, with "
@@ -215,7 +241,6 @@ def _missing(
             f"of the latest requests of the new version {_part(latest.canary)} have failed, "
             f"against {_part(latest.stable)}, so more has to be seen"
         )
-    yield from _unpunished(settings, strengths, counted)
 
 
 def _is_loud(status: AnalysisStatus, settings: Analysis) -> bool:

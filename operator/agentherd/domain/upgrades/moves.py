@@ -78,9 +78,18 @@ class Facts:
     @property
     def awaited(self) -> str:
         """What has to be found out before a promotion, unless a person does without."""
+        return "" if self._skips else self.judgement.awaited
+
+    @property
+    def doubted(self) -> str:
+        """What speaks against a promotion that has begun, unless a person does without."""
+        return "" if self._skips or self.judgement.proceeds else self.judgement.doubt
+
+    @property
+    def _skips(self) -> bool:
+        """Whether a person has said not to wait after the last step either."""
         promote, steps = self.spec.promote, len(self.course.steps)
-        skips = promote is not None and (promote.full or 0 < steps <= (promote.step or 0))
-        return "" if skips else self.judgement.awaited
+        return promote is not None and (promote.full or 0 < steps <= (promote.step or 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,7 +179,7 @@ def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | 
     if status.phase is UpgradePhase.PROMOTING and status.to_revision and not waits:
         ready = is_complete(sets.get(status.to_revision), facts.wanted) and facts.wanted
         sound = facts.fault is None and facts.refusal is None and not facts.spec.paused
-        proved = facts.judgement.trigger is None and not facts.awaited
+        proved = facts.judgement.trigger is None and not facts.awaited and not facts.doubted
         if ready and sound and proved and facts.obstacle is None:
             return status.to_revision
     if status.phase is UpgradePhase.ROLLING_BACK and stable == status.to_revision:

@@ -46,8 +46,8 @@ def promoting(facts: Facts) -> Move | None:
     if facts.step is not None and facts.status.phase is not UpgradePhase.PROMOTING:
         return None
     share = f"{facts.canary} of {facts.wanted} pods of the new version available"
-    if facts.canary >= facts.wanted and facts.awaited:
-        share += f"; {facts.awaited}"
+    if facts.canary >= facts.wanted:
+        share = "; ".join(filter(None, (share, facts.doubted, facts.awaited)))
     return waiting_for(facts, Reason.PROMOTING, share, phase=UpgradePhase.PROMOTING)
 
 
