@@ -124,6 +124,7 @@ def facts_in(
         spec=spec,
         status=status,
         course=course(effective(strategy), direct=False),
+        asked=situation["wanted"],
         by_gateway=True,
         settle=timedelta(seconds=2),
         writer="kubectl",

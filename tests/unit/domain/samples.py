@@ -120,6 +120,7 @@ def upgrade_facts(**fields: Any) -> Facts:
         "course": canary(5, 25, 50),
         "wanted": 2,
         "canary": 0,
+        "asked": 0,
         "stable": 2,
         "by_gateway": True,
         "settle": timedelta(seconds=2),

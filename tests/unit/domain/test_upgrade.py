@@ -408,6 +408,31 @@ def test_promoting_waits_for_all_pods() -> None:
     assert says(move) == (UpgradePhase.PROMOTING, Reason.PROMOTING)
 
 
+def test_promoting_with_all_that_was_asked_for_it_cannot_be_late() -> None:
+    """It waits for testers or for old pods, and there is nothing to look at again and again."""
+    rolling = course_of({"type": "RollingUpdate"})
+    status = {"phase": UpgradePhase.PROMOTING, "ready_since": NOON}
+
+    untested = advance(at(judgement=UNTESTED, status=PROMOTING, canary=2, now=DEADLINE))
+    halfway = advance(at(course=rolling, status=status, canary=1, asked=1, now=DEADLINE))
+
+    for move in (untested, halfway):
+        assert (move.phase, move.wake_at) == (UpgradePhase.PROMOTING, None)
+
+
+def test_promoting_it_has_a_new_deadline_for_the_next_pod_and_for_one_that_is_lost() -> None:
+    """Replacing many pods may take long as long as it gets on."""
+    status = {"phase": UpgradePhase.PROMOTING, "ready_since": NOON}
+    rolling = course_of({"type": "RollingUpdate"})
+
+    grown = advance(at(course=rolling, status=status, canary=1, asked=2, now=DEADLINE))
+    lost = advance(at(judgement=UNTESTED, status=status, canary=1, now=DEADLINE))
+
+    for move in (grown, lost):
+        assert says(move) == (UpgradePhase.PROMOTING, Reason.PROMOTING)
+        assert (move.changes["ready_since"], move.changes["progress_since"]) == (None, DEADLINE)
+
+
 def test_gathering_the_pods_of_a_step() -> None:
     """As many as the step needs."""
     move = advance(at(course=canary(50), wanted=4, canary=1))

@@ -25,10 +25,10 @@ from tests.unit.domain.samples import (
     upgrade_spec,
 )
 
-from agentherd.api import UpgradePhase
+from agentherd.api import StrategyType, UpgradePhase
 from agentherd.domain.faults import Fault
 from agentherd.domain.reasons import Reason
-from agentherd.domain.upgrades.moves import Facts, Move
+from agentherd.domain.upgrades.moves import Facts, Move, is_held_up
 from agentherd.domain.upgrades.rules import advance
 from agentherd.domain.upgrades.strategy import canary_size
 from agentherd.domain.upgrades.way_back import TRIGGERS
@@ -103,11 +103,11 @@ class Life(RuleBasedStateMachine):
 
     @rule(pods=st.integers(0, 4))
     def pods_come_and_go(self, pods: int) -> None:
-        self.turn(canary=pods)
+        self.turn(canary=pods, asked=pods)
 
     @rule()
     def all_pods_are_ready(self) -> None:
-        self.turn(canary=4)
+        self.turn(canary=4, asked=4)
 
     @rule(seconds=st.sampled_from([1, 2, 10, 31, 61, 1000]))
     def time_passes(self, seconds: int) -> None:
@@ -217,7 +217,19 @@ class Life(RuleBasedStateMachine):
         seen, move = self.moves[-1]
         held = seen.spec.paused or not seen.wanted or move.phase is UpgradePhase.PAUSED
         going = move.phase in {UpgradePhase.PROGRESSING, UpgradePhase.PROMOTING}
-        assert held or not going or move.wake_at is not None
+        promoted = move.phase is UpgradePhase.PROMOTING and not is_held_up(seen)
+        assert held or not going or promoted or move.wake_at is not None
+
+    @invariant()
+    def no_time_to_look_again_is_over(self) -> None:
+        """Or the operator would do nothing but look."""
+        if self.moves:
+            found = self.facts
+            for _ in range(6):
+                move = advance(found)
+                changes = {"phase": move.phase, **move.changes}
+                found = replace(found, status=found.status.model_copy(update=changes))
+            assert move.wake_at is None or move.wake_at > found.now
 
     @invariant()
     def it_comes_to_rest(self) -> None:
@@ -236,7 +248,10 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def no_pods_is_late_at_the_deadline(self) -> None:
-        """However often they came and went before the step was reached."""
+        """However often they came and went before the step was reached.
+
+        Where pods are replaced one by one, each of them that comes is a step.
+        """
         facts, status = self.facts, self.facts.status
         if status.phase not in {UpgradePhase.PROGRESSING, UpgradePhase.PROMOTING}:
             return
@@ -248,7 +263,8 @@ class Life(RuleBasedStateMachine):
         while now <= facts.now + 3 * DEADLINE and phase is status.phase:
             ready = not ready
             found = replace(facts, canary=facts.needed - 1 + ready, now=now, promoted=False)
-            if found.needed == facts.wanted:
+            by_pod = facts.course.type is StrategyType.ROLLING_UPDATE
+            if by_pod or found.needed == facts.wanted:
                 found = replace(found, canary=facts.needed - 1)
             for _ in range(3):
                 move = advance(found)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agentherd.api import AgentUpgradeSpec, AgentUpgradeStatus, UpgradePhase
+from agentherd.api import AgentUpgradeSpec, AgentUpgradeStatus, StrategyType, UpgradePhase
 from agentherd.domain.faults import Fault
 from agentherd.domain.judging.verdict import NOTHING, Judgement
 from agentherd.domain.plan import Failure
@@ -27,6 +27,7 @@ class Facts:
     """All that the next move depends on.
 
     `canary` is the new version and counts pods that are available, as `stable` does for the old.
+    `asked` is how many of the new version have been asked for.
     `promoted` says that the new version is the Agent's stable one, `restored` that the old one is.
     `shifted` says that routes and Services send nothing to the new version. `obstacle` is why they
     do not do as they are told. `returnable` says that the old version is still kept. `approval` is
@@ -39,6 +40,7 @@ class Facts:
     course: Course
     wanted: int
     canary: int
+    asked: int
     stable: int
     by_gateway: bool
     settle: timedelta
@@ -62,7 +64,12 @@ class Facts:
 
     @property
     def needed(self) -> int:
-        """Pods of the new version that the present step, or promotion, needs."""
+        """Pods of the new version that the present step, or promotion, needs.
+
+        Where pods are replaced one by one, those that have got a place so far.
+        """
+        if self.course.type is StrategyType.ROLLING_UPDATE:
+            return min(self.wanted, max(1, self.asked))
         if self.step is None or self.status.phase is UpgradePhase.PROMOTING:
             return self.wanted
         return canary_size(self.step, wanted=self.wanted, by_gateway=self.by_gateway)

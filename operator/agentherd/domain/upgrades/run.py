@@ -227,12 +227,14 @@ def _facts(
     fault = _fault_of_new(seen, governing, goal) or _unhealthy(seen, goal)
     unhealthy = fault is not None and fault.reason is Reason.PROBES_FAIL
     killed = out_of_memory(seen, goal.hash, governing.upgrade, status)
+    new = sets.get(goal.hash)
     return Facts(
         spec=governing.upgrade.spec,
         status=status,
         course=way,
         wanted=seen.wanted,
-        canary=_available(sets.get(goal.hash)),
+        canary=_available(new),
+        asked=new.wanted if new is not None else 0,
         stable=_available(sets.get(stable or "")) + fresh_serving(seen, stable or ""),
         by_gateway=seen.agent.spec.traffic is not None,
         settle=settle,

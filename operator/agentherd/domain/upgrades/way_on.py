@@ -26,14 +26,16 @@ def set_back(facts: Facts) -> Move | None:
     """
     if facts.status.ready_since is None or not is_held_up(facts):
         return None
-    reached = facts.status.weight_since is not None
+    phase = working_phase(facts)
+    promotes = phase is UpgradePhase.PROMOTING
+    reached = facts.status.weight_since is not None or promotes
     # With the last pod the weight goes too, and comes back as carefully as the first time.
     weight = facts.status.weight if facts.canary else 0
     return stay(
         facts,
-        Reason.WAITING_FOR_PODS,
+        Reason.PROMOTING if promotes else Reason.WAITING_FOR_PODS,
         f"{position(facts)}: {facts.canary} of {facts.needed} pods of the new version available",
-        phase=working_phase(facts),
+        phase=phase,
         ready_since=None,
         weight=weight,
         **({"progress_since": facts.now} if reached else {}),
@@ -42,13 +44,21 @@ def set_back(facts: Facts) -> Move | None:
 
 
 def promoting(facts: Facts) -> Move | None:
-    """The new version takes over as soon as all its pods are there."""
+    """The new version takes over as soon as all its pods are there.
+
+    While those that have been asked for are, it cannot be late: it waits for old pods to go, or for
+    testers.
+    """
     if facts.step is not None and facts.status.phase is not UpgradePhase.PROMOTING:
         return None
+    phase = UpgradePhase.PROMOTING
     share = f"{facts.canary} of {facts.wanted} pods of the new version available"
     if facts.canary >= facts.wanted:
         share = "; ".join(filter(None, (share, facts.doubted, facts.awaited)))
-    return waiting_for(facts, Reason.PROMOTING, share, phase=UpgradePhase.PROMOTING)
+    if is_held_up(facts):
+        return waiting_for(facts, Reason.PROMOTING, share, phase=phase)
+    since = facts.status.ready_since or facts.now
+    return stay(facts, Reason.PROMOTING, share, phase=phase, ready_since=since)
 
 
 def gathering(facts: Facts) -> Move | None:
