@@ -239,6 +239,18 @@ def test_a_paused_replacement_stays_where_it_is() -> None:
     assert sizes_of(ONE_BY_ONE, status(UpgradePhase.PAUSED), *sets) == {"old": 3, "new": 1}
 
 
+@pytest.mark.parametrize(("old", "available"), [(4, 0), (3, 1), (2, 2)])
+def test_a_replacement_that_is_paused_gives_up_no_pod_for_one_that_is_not_there_yet(
+    old: int, available: int
+) -> None:
+    """As it would not if it went on; and none comes back for one that is lost."""
+    sets = (set_view("old", wanted=old), set_view("new", wanted=2, available=available))
+
+    sizes = sizes_of(ONE_BY_ONE, status(UpgradePhase.PAUSED), *sets)
+
+    assert sizes == {"old": old, "new": 2}
+
+
 def test_a_paused_replacement_still_follows_what_is_wanted() -> None:
     """Scaling is no part of the upgrade; the old version takes the difference."""
     sets = (set_view("old", wanted=3), set_view("new", wanted=1))

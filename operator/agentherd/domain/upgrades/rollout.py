@@ -56,9 +56,12 @@ def upgrade_sizes(
             sizes[other] = min(there, wanted)  # it has taken over just now
         case UpgradePhase.PROGRESSING | UpgradePhase.PAUSED | UpgradePhase.PROMOTING:
             by_pod = course.type is StrategyType.ROLLING_UPDATE and status.steps == 0
+            available = views[other].available if other in views else 0
             if by_pod and status.phase is UpgradePhase.PAUSED:
                 sizes[other] = min(there, wanted)
-                sizes[stable] = wanted - sizes[other]
+                missing = wanted - min(sizes[other], available)
+                # Who has paused it is not to lose pods for those that have not come yet.
+                sizes[stable] = max(wanted - sizes[other], min(_lasting(old), missing))
             elif by_pod and not there and (old is None or old.wanted < wanted):
                 sizes[other] = 0  # an Agent that was stopped wakes up with what has proved itself
             elif by_pod:
@@ -66,7 +69,7 @@ def upgrade_sizes(
                     wanted=wanted,
                     old_size=_lasting(old),
                     new_size=there,
-                    new_available=views[other].available if other in views else 0,
+                    new_available=available,
                     max_surge=course.max_surge,
                 )
             elif status.step and course.steps and status.phase is not UpgradePhase.PROMOTING:
