@@ -271,6 +271,16 @@ def test_a_replacement_that_was_stopped_begins_with_the_old_version() -> None:
     assert (woken, afterwards) == ({"old": 4, "new": 0}, {"old": 4, "new": 1})
 
 
+@pytest.mark.parametrize("phase", [UpgradePhase.PAUSED, UpgradePhase.PROMOTING])
+def test_the_last_pod_of_the_old_version_stays_until_the_new_one_has_taken_over(
+    phase: UpgradePhase,
+) -> None:
+    """A person, a tester or a newer change may still bring all requests back to it."""
+    sets = (set_view("old", wanted=1), set_view("new", wanted=4))
+
+    assert sizes_of(ONE_BY_ONE, status(phase), *sets) == {"old": 1, "new": 4}
+
+
 def test_when_all_pods_are_replaced_the_old_version_does_not_come_back() -> None:
     """At its last turn the new revision is the stable one."""
     sets = (set_view("old", wanted=0), set_view("new", wanted=4))

@@ -50,27 +50,17 @@ def upgrade_sizes(
     if other is None or other == stable:
         return sizes
     there = views[other].wanted if other in views else 0
-    old = views.get(stable)
     match status.phase:
         case _ if status.phase in MOVING and status.to_revision == stable:
             sizes[other] = min(there, wanted)  # it has taken over just now
         case UpgradePhase.PROGRESSING | UpgradePhase.PAUSED | UpgradePhase.PROMOTING:
-            by_pod = course.type is StrategyType.ROLLING_UPDATE and status.steps == 0
-            available = views[other].available if other in views else 0
-            if by_pod and status.phase is UpgradePhase.PAUSED:
-                sizes[other] = min(there, wanted)
-                missing = wanted - min(sizes[other], available)
-                # Who has paused it is not to lose pods for those that have not come yet.
-                sizes[stable] = max(wanted - sizes[other], min(_lasting(old), missing))
-            elif by_pod and not there and (old is None or old.wanted < wanted):
-                sizes[other] = 0  # an Agent that was stopped wakes up with what has proved itself
-            elif by_pod:
-                sizes[stable], sizes[other] = rolling_sizes(
+            if course.type is StrategyType.ROLLING_UPDATE and status.steps == 0:
+                sizes[stable], sizes[other] = _one_by_one(
+                    views.get(stable),
+                    views.get(other),
                     wanted=wanted,
-                    old_size=_lasting(old),
-                    new_size=there,
-                    new_available=available,
                     max_surge=course.max_surge,
+                    paused=status.phase is UpgradePhase.PAUSED,
                 )
             elif status.step and course.steps and status.phase is not UpgradePhase.PROMOTING:
                 step = course.steps[min(status.step, len(course.steps)) - 1]
@@ -84,6 +74,38 @@ def upgrade_sizes(
             ends = kept_until(status, course)
             sizes[other] = min(there, wanted) if ends is not None and now < ends else 0
     return sizes
+
+
+def _one_by_one(
+    old: ReplicaSetView | None,
+    new: ReplicaSetView | None,
+    *,
+    wanted: int,
+    max_surge: int | str,
+    paused: bool,
+) -> tuple[int, int]:
+    """The sizes of both versions while the pods of one are replaced by those of the other.
+
+    One of the old version stays until the new one has taken over, so that there always is somebody
+    to whom requests can go back.
+    """
+    there, available = (new.wanted, new.available) if new is not None else (0, 0)
+    last = min(1, old.wanted) if old is not None else 0
+    if paused:
+        kept = min(there, wanted)
+        # Who has paused it is not to lose pods for those that have not come yet.
+        missing = wanted - min(kept, available)
+        return max(wanted - kept, min(_lasting(old), missing), last), kept
+    if not there and (old is None or old.wanted < wanted):
+        return wanted, 0  # an Agent that was stopped wakes up with what has proved itself
+    left, given = rolling_sizes(
+        wanted=wanted,
+        old_size=_lasting(old),
+        new_size=there,
+        new_available=available,
+        max_surge=max_surge,
+    )
+    return max(left, last), given
 
 
 def kept_until(status: AgentUpgradeStatus, course: Course) -> datetime | None:
