@@ -86,7 +86,7 @@ def sized(
         shrinking = _shrink(seen, view, size, revisions, settle=settle, now=now)
         found[view.revision] = shrinking.size
         intents += _writes(seen, view, shrinking)
-        if shrinking.mark:
+        if shrinking.mark or shrinking.unmark:
             # Nobody tells us of our own marks, and what follows from them is not known before.
             times.append(now + LOOK_AGAIN)
         if shrinking.wake_at is not None:

@@ -16,7 +16,7 @@ from agentherd.api import AgentUpgradeStatus, StrategyType, UpgradePhase
 from agentherd.domain.decide import decide
 from agentherd.domain.faults import Fault
 from agentherd.domain.observation import AgentObservation, SeenUpgrade
-from agentherd.domain.plan import Apply, Failure, Ref, Stage
+from agentherd.domain.plan import Apply, Failure, Merge, Ref, Stage
 from agentherd.domain.pods import replaced
 from agentherd.domain.readings import Checks, Reading
 from agentherd.domain.reasons import Reason
@@ -728,6 +728,34 @@ def test_one_old_pod_that_never_gets_ready_keeps_nobody_at_the_new_version(
     assert result.serving == (OLD.hash if back else NEW.hash)
     if not back:
         assert result.move.wake_at == (NOON + PATIENCE if seconds < 10 else None)
+
+
+@pytest.mark.parametrize(
+    ("one", "stable", "to"),
+    [
+        (begun("Promoting"), OLD, NEW),
+        (begun("RollingBack", status={"rollback": ROLLBACK}), NEW, OLD),
+    ],
+    ids=["taken over", "undone"],
+)
+def test_nobody_takes_over_with_pods_that_are_out_of_traffic(
+    one: SeenUpgrade, stable: Any, to: Any
+) -> None:
+    """As those of who was on its way out, where the process was killed before it brought them back.
+
+    They are brought back first, and looked at again.
+    """
+    ready = [pod_view(f"a-{n}", revision=to.hash, in_traffic=False) for n in (1, 2)]
+    back = [replace(pod, in_traffic=True) for pod in ready]
+    away = seen_with(one, stable=stable.hash, pods=pods(*ready), metrics={})
+
+    plan = decide(away, NOON)
+
+    assert found(away).serving == stable.hash
+    assert found(replace(away, pods=pods(*back))).serving == to.hash
+    assert {i.name for i in plan.intents if isinstance(i, Merge)} == {"a-1", "a-2"}
+    assert plan.wake_at is not None
+    assert plan.wake_at <= NOON + timedelta(seconds=1)
 
 
 def test_what_was_never_promoted_needs_no_way_back() -> None:

@@ -180,13 +180,24 @@ def _serving(facts: Facts, seen: AgentObservation, stable: str, old: Revision | 
         ready = is_complete(sets.get(status.to_revision), facts.wanted) and facts.wanted
         sound = facts.fault is None and facts.refusal is None and not facts.spec.paused
         proved = facts.judgement.trigger is None and not facts.awaited and not facts.doubted
-        if ready and sound and proved and facts.obstacle is None:
+        reached = _is_reached(seen, status.to_revision)
+        if ready and reached and sound and proved and facts.obstacle is None:
             return status.to_revision
     if status.phase is UpgradePhase.ROLLING_BACK and stable == status.to_revision:
         before = status.from_revision
-        if before and old is not None and _can_serve(sets.get(before), facts):
+        serves = _can_serve(sets.get(before or ""), facts)
+        if before and old is not None and serves and _is_reached(seen, before):
             return before
     return stable
+
+
+def _is_reached(seen: AgentObservation, revision: str) -> bool:
+    """Whether the pods of a revision that are wanted are in traffic, if they were on their way out.
+
+    One that is wanted again is brought back by a write of its own, which comes after the status.
+    """
+    ready = [pod for pod in seen.pods_of(revision) if pod.ready and not pod.deleting]
+    return sum(pod.in_traffic for pod in ready) >= min(len(ready), seen.wanted)
 
 
 def _can_serve(view: ReplicaSetView | None, facts: Facts) -> bool:
