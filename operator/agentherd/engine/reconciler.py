@@ -45,9 +45,9 @@ REPEATED: Final = 60.0
 """Seconds after which the log says the same of an object again."""
 
 SAME_AGAIN: Final = 1.0
-"""Seconds before an object is looked at again for which there was nothing to do: at the same time
-the same would follow, and workers that turn without a wait let nothing else run, not even what they
-wait for."""
+"""Seconds before an object is looked at again for which there was nothing to do, if that is asked for
+at once: the same would follow, and workers that turn without a wait let nothing else run, not even
+what they wait for."""
 
 GATHER_SECONDS: Final = 5.0
 """How long counters and wordings of a status may wait for news that matters."""
@@ -194,7 +194,7 @@ class Reconciler(Generic[O]):
             self.queue.add(key)
         elif plan.wake_at is not None:
             wait = (plan.wake_at - now).total_seconds()
-            self.queue.add_after(key, wait if plan.intents else max(wait, SAME_AGAIN))
+            self.queue.add_after(key, wait if plan.intents or wait > 0 else SAME_AGAIN)
 
     def _patient(self, key: Key, plan: Plan) -> Plan:
         """Hold status writes that are not urgent until they have waited long enough."""
