@@ -71,10 +71,16 @@ class Connection:
     tls: ssl.SSLContext | None = None
     proxy: str | None = None
 
-    def session(self, *, traces: list[aiohttp.TraceConfig] | None = None) -> aiohttp.ClientSession:
+    def session(
+        self,
+        *,
+        traces: list[aiohttp.TraceConfig] | None = None,
+        requests: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
+    ) -> aiohttp.ClientSession:
         """Open a session of this connection; needs a running event loop."""
         return aiohttp.ClientSession(
             trace_configs=traces,
+            request_class=requests,
             connector=aiohttp.TCPConnector(
                 limit=0, ssl=self.tls if self.tls else True, socket_factory=_kept_alive
             ),
@@ -84,13 +90,18 @@ class Connection:
 
 
 class ApiServer:
-    """A Kubernetes API server."""
+    """A Kubernetes API server, to which nothing is written while `may_write` says no."""
 
     def __init__(
-        self, connect: Callable[[], Connection], *, observe: RequestObserver | None = None
+        self,
+        connect: Callable[[], Connection],
+        *,
+        observe: RequestObserver | None = None,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._connect = connect
         self._observe = observe or (lambda _verb, _kind, _status: None)
+        self._requests = _allowed(may_write)
         self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -251,7 +262,7 @@ class ApiServer:
     async def _open(self) -> tuple[Connection, aiohttp.ClientSession]:
         if self._connection is None or self._session is None or self._session.closed:
             self._connection = self._connect()
-            self._session = self._connection.session()
+            self._session = self._connection.session(requests=self._requests)
         return self._connection, self._session
 
     async def _close(self) -> None:
@@ -271,6 +282,23 @@ _METHODS: Final = {
     "UPDATE": "PUT",
     "DELETE": "DELETE",
 }
+
+
+def _allowed(may_write: Callable[[], bool]) -> type[aiohttp.ClientRequest]:
+    """Requests of which those that write are sent only if that is allowed.
+
+    It is asked once there is a connection: a process that was frozen may wake up where it waited
+    for one, and would send what another one has done since.
+    """
+
+    class Allowed(aiohttp.ClientRequest):
+        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            """Raises Conflict instead."""
+            if self.method != "GET" and not may_write():
+                raise Conflict("another process may write by now")
+            return await super().send(conn)
+
+    return Allowed
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

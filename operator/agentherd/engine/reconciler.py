@@ -45,9 +45,9 @@ REPEATED: Final = 60.0
 """Seconds after which the log says the same of an object again."""
 
 SAME_AGAIN: Final = 1.0
-"""Seconds before an object is looked at again for which there was nothing to do, if that is asked for
-at once: the same would follow, and workers that turn without a wait let nothing else run, not even
-what they wait for."""
+"""Seconds before an object is looked at again for which there was nothing to do, if that is asked
+for at once: the same would follow, and workers that turn without a wait let nothing else run, not
+even what they wait for."""
 
 GATHER_SECONDS: Final = 5.0
 """How long counters and wordings of a status may wait for news that matters."""

@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import kopf
 
@@ -48,13 +49,15 @@ async def run(settings: Settings) -> None:
     _stop_on_signals(stop)
     metrics = Metrics()
     kopf_settings = frame.settings()
-    cluster = ApiServer(lambda: connect(kopf_settings), observe=metrics.observe_request)
-    async with cluster:
-        elector = Elector(cluster, key=settings.lease, identity=settings.identity, clock=clock)
+    server = partial(ApiServer, lambda: connect(kopf_settings), observe=metrics.observe_request)
+    # The Lease is written by those who do not hold it too; all else only by who does.
+    async with server() as leases:
+        elector = Elector(leases, key=settings.lease, identity=settings.identity, clock=clock)
         health = Health(elector)
         endpoints = serve(health, metrics, host=settings.http_host, port=settings.http_port)
         tracing = traces(settings.traces_to, identity=settings.identity)
-        async with endpoints, tracing as witnesses:
+        led = server(may_write=elector.holds)
+        async with endpoints, tracing as witnesses, led as cluster:
             while not stop.is_set():
                 if await _first(elector.acquire(), stop.wait()):
                     await _lead(settings, cluster, elector, health, metrics, witnesses, stop)

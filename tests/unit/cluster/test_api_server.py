@@ -47,7 +47,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[tuple[ApiServer, Wire]]:
+async def serving(
+    answer: Answer, *, may_write: Callable[[], bool] = lambda: True
+) -> AsyncIterator[tuple[ApiServer, Wire]]:
     """A server that gives one answer, and a client of it."""
     wire = Wire(answer)
 
@@ -72,7 +74,7 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[ApiServer, Wire]]:
         def observe(verb: str, kind: str, status: int) -> None:
             wire.observed.append((verb, kind, status))
 
-        async with ApiServer(connect, observe=observe) as api:
+        async with ApiServer(connect, observe=observe, may_write=may_write) as api:
             yield api, wire
 
 
@@ -465,6 +467,28 @@ async def test_credentials_that_are_not_accepted_are_read_again() -> None:
         await api.get(SERVICE, GREETER)
 
     assert wire.tokens == ["Bearer 0", "Bearer 1"]
+
+
+async def test_what_may_not_be_written_any_more_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A leader that was frozen while it waited for a connection; what is read costs nobody."""
+    leads = True
+    connected = aiohttp.TCPConnector.connect
+
+    async def frozen(*args: Any, **options: Any) -> Any:
+        nonlocal leads
+        connection = await connected(*args, **options)
+        leads = False
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", frozen)
+    async with serving(always({}), may_write=lambda: leads) as (api, wire):
+        with pytest.raises(Conflict):
+            await api.merge(SERVICE, GREETER, {})
+        await api.get(SERVICE, GREETER)
+
+    assert [request.method for request in wire.requests] == ["GET"]
 
 
 async def test_the_server_is_told_who_asks() -> None:
