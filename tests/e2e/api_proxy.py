@@ -131,6 +131,11 @@ class ApiProxy:
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+        # A watch that was cut waits for the server's goodbye, for up to half a minute, and only the
+        # loop still knows its connection.
+        for transport in list(vars(self._loop)["_transports"].values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         listening = cluster_network().listen(self._port)

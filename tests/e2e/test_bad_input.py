@@ -19,8 +19,8 @@ from tests.e2e.sample import agent, template
 from tests.e2e.world import START, World, condition, observed
 
 TOLD_WITHIN: Final = 5.0
-"""Seconds, on a machine that brings the 50 others to their end in that time; else as long as these
-take."""
+"""Seconds, on a machine that brings the 50 others to their end in half of that time; else twice as
+long as these take, since some mistakes are only found by a kubelet."""
 
 CROWD: Final = 50
 QUIET_SECONDS: Final = 10.0
@@ -155,7 +155,7 @@ def test_a_mistake_is_told_and_costs_nobody_else(world: World, mistake: Mistake)
     print(f"{mistake.reason} after {seconds:.1f} s, the others after {crowd.seconds:.1f} s")
     assert told["status"]["phase"] == "Error"
     assert told["status"]["lastError"]["reason"] == mistake.reason
-    assert seconds < max(TOLD_WITHIN, crowd.seconds)
+    assert seconds < max(TOLD_WITHIN, 2 * crowd.seconds)
     _wait_until_idle(world)
     assert _requests_of(world, QUIET_SECONDS) < QUIET_REQUESTS
 
