@@ -15,6 +15,9 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 export UV
 PYTHON := .venv/bin/python
 DEVCLUSTER := $(PYTHON) -m devcluster
+E2E := $(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e
+# What pytest exits with if TESTS chooses only tests of the other kind.
+NONE_CHOSEN := [ $$? -eq 5 ]
 JOBS ?= 3
 TESTS ?=
 
@@ -63,8 +66,9 @@ test: ## Everything: unit tests and coverage, end-to-end tests on a real cluster
 test-unit: .venv/.stamp ## Unit and property tests, in seconds
 	@$(PYTHON) -m pytest tests/unit -n auto --cov --cov-report= $(TESTS)
 
-test-e2e: image ## End-to-end tests on the development cluster, side by side
-	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e -n $(JOBS) --dist worksteal $(TESTS)
+test-e2e: image ## End-to-end tests on the development cluster, side by side, few of them alone
+	@$(E2E) -m "not alone" -n $(JOBS) --dist worksteal $(TESTS) || $(NONE_CHOSEN)
+	@$(E2E) -m alone $(TESTS) || $(NONE_CHOSEN)
 
 test-long: image ## What takes longer: 300,000 requests, 60 rollbacks, 60 verdicts, swaps, many kills, half an hour of idling
 	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m tests.long

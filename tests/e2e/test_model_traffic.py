@@ -89,7 +89,8 @@ def test_h05_a_canary_goes_through_its_steps_and_takes_over(world: World, tmp_pa
     assert report.failed == ()
     assert list(times) == [0, 5, 10, 20, 100]
     for weight, following in ((5, 10), (10, 20), (20, 100)):
-        assert times[following] - times[weight] >= held - 1
+        # Its seconds are counted whole, and what is told of their begin is written a moment later.
+        assert times[following] - times[weight] >= held - 2
         # The route has the next weight before that is told, so only as long as the step lasts.
         told = times[weight]
         share = 100 * report.between(told + 1, told + held - 1).share("v2")
@@ -138,6 +139,7 @@ def test_h06_no_request_fails_while_another_version_takes_over(
     assert found["status"]["activeVersion"] == "v2"
 
 
+@pytest.mark.alone
 @pytest.mark.row("H07")
 def test_h07_a_weight_is_in_effect_in_less_than_a_second(world: World, tmp_path: Path) -> None:
     """From the patch to the first request at the new weight, and to the condition that says so.
@@ -158,7 +160,7 @@ def test_h07_a_weight_is_in_effect_in_less_than_a_second(world: World, tmp_path:
             change(world, canary={"version": "v2", "weight": weight})
             applied = _applied(weight)
             wait_until(world, applied)
-            world.operator.runs_for(5)
+            world.operator.runs_for(3)
             told.append(models.first(applied, since=patches[-1][1]) - patches[-1][1])
         report = running.stop()
 
@@ -169,7 +171,6 @@ def test_h07_a_weight_is_in_effect_in_less_than_a_second(world: World, tmp_path:
     ]
     print(f"H07: first request after {followed}, TrafficApplied after {told}")
     assert report.failed == ()
-    # The median: other tests take the machine away for a second now and then.
     assert statistics.median(followed) < 1
     assert statistics.median(told) < 1
 
