@@ -137,9 +137,18 @@ async def _kopf(
     ended = asyncio.Event()
     ready = asyncio.Event()
     kopf_settings = frame.settings()
+    registry = frame.handlers(fleets, sweeper, kopf_settings, kinds)
+
+    # kopf takes the signals for itself when it starts. One that comes before they are ours again
+    # ends kopf, which would wait for us for five seconds and then cancel us.
+    @kopf.on.cleanup(registry=registry)
+    async def ends(**_: object) -> None:
+        if not ended.is_set():
+            stop.set()
+
     task = asyncio.create_task(
         kopf.operator(
-            registry=frame.handlers(fleets, sweeper, kopf_settings, kinds),
+            registry=registry,
             settings=kopf_settings,
             # kopf would ask for the name of the user, which a container need not have.
             identity=settings.identity,  # type: ignore[arg-type]  # its type is not exported
@@ -153,8 +162,7 @@ async def _kopf(
     )
     task.add_done_callback(lambda _: stop.set() if not ended.is_set() else None)
     try:
-        await _first(ready.wait(), asyncio.shield(task))
-        # kopf takes the signals for itself when it starts; the order of our end needs them back.
+        await _first(ready.wait(), asyncio.shield(task), stop.wait())
         _stop_on_signals(stop)
         yield
     finally:
