@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from tests.e2e.cluster import Object
 from tests.e2e.sample import agent
-from tests.e2e.world import World, condition, identity, is_ready
+from tests.e2e.world import World, condition, identity, is_ready, observed
 
 PUT_RIGHT_WITHIN: Final = 2.0
 
@@ -210,7 +210,7 @@ def test_other_objects_of_somebody_else_are_not_touched(world: World, kind: str,
     world.apply(
         agent("a", operatingMode="Offline", config={"greeting": "Hi"}, configUpdate="InPlace")
     )
-    found = world.wait_until("Agent", "a", lambda seen: bool(seen.get("status")))
+    world.wait_until("Agent", "a", observed)
     if name == "agentherd-a":
         found = world.wait_for_condition("a", "Stalled", "True", within=5)
         ready = condition(found, "Ready")

@@ -84,6 +84,13 @@ def test_i05_agents_work_on_without_operator_and_its_return_writes_nothing(world
     assert _versions(world) == before
 
 
+def test_an_operator_that_has_just_begun_ends_in_order(world: World) -> None:
+    """Whichever of its parts has the signals at that moment; it ends with 0, and soon."""
+    for _ in range(10):
+        world.operator.stop()
+        world.operator.start()
+
+
 def test_a_stopped_leader_hands_over_at_once(world: World, tmp_path: Path) -> None:
     """After SIGTERM another process works on within five seconds."""
     with _second(world, tmp_path) as second:
