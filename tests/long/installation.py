@@ -40,9 +40,11 @@ from tests.long.place import CRDS, RESTRICTED, Disturbed
 QUICKLY: Final = canary(step(20, seconds=2), step(50, seconds=2), analysis=UNJUDGED)
 
 OURS: Final = "app.kubernetes.io/part-of=agentherd"
+BY_HELM: Final = f"{OURS},app.kubernetes.io/managed-by=Helm"
+"""What the tests have put on the cluster under names of their own says who did so."""
+
 OF_THE_CLUSTER: Final = (
-    "clusterroles,clusterrolebindings,validatingadmissionpolicies,"
-    "validatingadmissionpolicybindings,customresourcedefinitions"
+    "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
 )
 OF_EVERYBODY: Final = frozenset({"configmap/kube-root-ca.crt", "serviceaccount/default"})
 """What is in a namespace in which nobody has done anything."""
@@ -133,7 +135,8 @@ def _left(world: World, own: str) -> tuple[str, ...]:
     )
     kinds = run(*words, "api-resources", "--namespaced", "--verbs=list", "--output=name").split()
     kinds = [kind for kind in kinds if not kind.startswith("events")]
-    found = run(*words, "get", OF_THE_CLUSTER, f"--selector={OURS}", "--output=name").split()
+    found = run(*words, "get", "crds", f"--selector={OURS}", "--output=name").split()
+    found += run(*words, "get", OF_THE_CLUSTER, f"--selector={BY_HELM}", "--output=name").split()
     for namespace in (own, world.namespace):
         there = ("get", ",".join(kinds), f"--namespace={namespace}", "--output=name")
         found += [each for each in run(*words, *there).split() if each not in OF_EVERYBODY]
