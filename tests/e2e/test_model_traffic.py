@@ -93,7 +93,7 @@ def test_h05_a_canary_goes_through_its_steps_and_takes_over(world: World, tmp_pa
         assert times[following] - times[weight] >= held - 2
         # The route has the next weight before that is told, so only as long as the step lasts.
         told = times[weight]
-        share = 100 * report.between(told + 1, told + held - 1).share("v2")
+        share = 100 * report.between(told + 1, told + held - 2).share("v2")
         assert share == pytest.approx(weight, abs=4)
     assert report.between(over).share("v2") == 1
     assert found["spec"]["activeVersion"] == "v2"
