@@ -48,7 +48,7 @@ cluster-up: .venv/.stamp ## Start the development cluster (see docs/adr)
 
 cluster-down: .venv/.stamp ## Stop it and leave nothing behind
 	@$(DEVCLUSTER) down
-	@$(DEVCLUSTER) down --scale
+	@[ $$(id -u) -ne 0 ] || $(DEVCLUSTER) down --scale
 
 image: cluster-up ## Build the images and give them to the cluster
 	@$(DEVCLUSTER) build

@@ -17,12 +17,29 @@ FAKE_NODES = 10
 PODS_PER_FAKE_NODE = 1000
 
 
-def apply_gateway(kubectl: Kubectl, *, image: str, progress: Progress) -> None:
-    """Gateway API, and Traefik with the Gateway `agentherd` that takes routes of all namespaces."""
+GATEWAY_API = "crd/gateways.gateway.networking.k8s.io"
+
+
+def apply_gateway_api(kubectl: Kubectl, progress: Progress) -> None:
+    """The definitions of the Gateway API."""
     kubectl.apply_directory(gateway_api_crds(progress))
     # Discovery of kubectl knows a new kind a moment later than the API server.
-    kubectl("wait", "--for=condition=Established", "crd/gateways.gateway.networking.k8s.io")
+    kubectl("wait", "--for=condition=Established", GATEWAY_API)
+
+
+def has_gateway_api(kubectl: Kubectl) -> bool:
+    """Whether there are definitions of the Gateway API, of any version."""
+    return bool(kubectl("get", GATEWAY_API, "--ignore-not-found", "-o", "name").strip())
+
+
+def apply_gateway(kubectl: Kubectl, *, image: str) -> None:
+    """Traefik with the Gateway `agentherd` that takes routes of all namespaces."""
     kubectl.apply(traefik_manifests(image))
+
+
+def remove_gateway(kubectl: Kubectl) -> None:
+    """Remove what `apply_gateway` has made; the definitions of its kinds stay."""
+    kubectl.delete(traefik_manifests("any"))
 
 
 def traefik_manifests(image: str) -> str:

@@ -80,7 +80,6 @@ def _dispatch(chosen: argparse.Namespace, progress: Progress) -> int:
         case "down":
             with alone(provider.layout.name):
                 provider.stop()
-            progress.say("nothing is left")
         case "status":
             return status(provider)
         case "kubeconfig":
@@ -111,7 +110,8 @@ def up(provider: Provider, progress: Progress) -> None:
     else:
         for image in provider.cluster_images():
             provider.load(image)
-        addons.apply_gateway(provider.kubectl(), image=_traefik_image(provider), progress=progress)
+        provider.define_gateway_api()
+        addons.apply_gateway(provider.kubectl(), image=_traefik_image(provider))
         provider.settle()
         progress.say("node ready")
         addons.await_gateway(provider.kubectl(), address=provider.gateway, seconds=GATEWAY_SECONDS)

@@ -34,6 +34,10 @@ class Kubectl:
         """Server-side apply of all files of a directory."""
         self("apply", "--server-side", "--force-conflicts", "-f", str(directory))
 
+    def delete(self, documents: str) -> None:
+        """Delete what YAML or JSON text describes, as far as it is there."""
+        self("delete", "--ignore-not-found", "-f", "-", stdin=documents)
+
     def get(self, *words: str) -> dict[str, Any]:
         """What `kubectl get WORDS` answers, parsed."""
         answer: dict[str, Any] = json.loads(self("get", *words, "-o", "json"))

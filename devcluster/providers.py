@@ -11,12 +11,13 @@ import os
 import shutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from devcluster import images, network, toolchain
+from devcluster import addons, images, network, toolchain
 from devcluster.command import run, succeeds, wait_until
 from devcluster.errors import ClusterError, NothingPossible
 from devcluster.images import Image
@@ -92,9 +93,13 @@ class Provider(ABC):
     def settle(self) -> None:
         """Wait until the nodes are Ready."""
 
+    def define_gateway_api(self) -> None:
+        """Have the definitions of the Gateway API, of the version that belongs to this tree."""
+        addons.apply_gateway_api(self.kubectl(), self.progress)
+
     @abstractmethod
     def stop(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind, and say so."""
 
     def complete(self) -> None:
         """Note that this start reached its end."""
@@ -156,6 +161,7 @@ class Local(Provider):
     def stop(self) -> None:
         """Processes, mounts, namespaces, cgroups, files."""
         self._cluster.stop()
+        self.progress.say("nothing is left")
 
 
 class Kind(Provider):
@@ -209,6 +215,7 @@ class Kind(Provider):
         toolchain.build(toolchain.KIND, self.progress)
         self._kind("delete", "cluster", f"--name={self.layout.name}")
         shutil.rmtree(self.layout.state, ignore_errors=True)
+        self.progress.say("nothing is left")
 
     def _kind(self, *words: str) -> str:
         return run([BIN / "kind", *words])
@@ -251,24 +258,51 @@ class Current(Provider):
         """It can pull them."""
         return []
 
+    def define_gateway_api(self) -> None:
+        """Only where there are none: others of the cluster may depend on those that it has."""
+        if addons.has_gateway_api(self.kubectl()):
+            self.progress.say("the cluster has definitions of the Gateway API; they stay")
+        else:
+            super().define_gateway_api()
+
     def load(self, image: Image) -> None:
-        """Not possible in general, but for the clusters of kind."""
+        """Possible for the clusters of kind; others are looked at whether they have it."""
         context = self.kubectl()("config", "current-context").strip()
-        if not context.startswith("kind-"):
+        if context.startswith("kind-"):
+            toolchain.build(toolchain.KIND, self.progress)
+            name = context.removeprefix("kind-")
+            run([BIN / "kind", "load", "image-archive", image.path, f"--name={name}"])
+        elif missing := nodes_without(image.reference, self.kubectl().get("nodes")["items"]):
             raise ClusterError(
-                f"cannot load {image.reference} into the cluster of context {context}: push "
-                f"{image.path} to a registry that it can pull from"
+                f"node {missing[0]} of context {context} does not have {image.reference}: import "
+                f"{image.path} on every node, for example with `minikube image load` or "
+                "`ctr --namespace=k8s.io images import`, and try again"
             )
-        toolchain.build(toolchain.KIND, self.progress)
-        name = context.removeprefix("kind-")
-        run([BIN / "kind", "load", "image-archive", image.path, f"--name={name}"])
+        else:
+            self.progress.say(f"the nodes have {image.reference}, as they were given it")
 
     def settle(self) -> None:
         """The nodes are the user's business."""
 
+    def complete(self) -> None:
+        """Nothing: the next start looks again."""
+
     def stop(self) -> None:
-        """It stays as it is."""
-        self.progress.say("the cluster of the current context is not ours to remove")
+        """Remove what was added to it; the cluster is not ours to remove."""
+        addons.remove_gateway(self.kubectl())
+        self.progress.say(
+            "the Gateway of the development cluster is gone; your cluster, its definitions of the "
+            "Gateway API and what you or the demo installed stay"
+        )
+
+
+def nodes_without(reference: str, nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the nodes that do not tell of an image in `status.images`."""
+
+    def names(node: Mapping[str, Any]) -> set[str]:
+        return {name for image in node["status"].get("images", ()) for name in image["names"]}
+
+    return [node["metadata"]["name"] for node in nodes if reference not in names(node)]
 
 
 def choose(machine: Machine) -> Origin:
