@@ -16,7 +16,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -41,7 +41,7 @@ class Write:
 
 
 class ApiProxy:
-    """A proxy in a thread of its own; `kubeconfig` leads through it.
+    """A proxy in a thread of its own, while it is entered; `kubeconfig` leads through it.
 
     `writes` are those of the operator so far, its Lease's left aside.
     """
@@ -59,7 +59,7 @@ class ApiProxy:
         self._requests: set[web.Request] = set()
         self._port = 0
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Serve, and write the kubeconfig."""
         self._thread.start()
         self._do(self._start())
@@ -73,8 +73,9 @@ class ApiProxy:
             "current-context": "proxy",
         }
         self.kubeconfig.write_text(json.dumps(written))
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End all connections and the thread."""
         self._do(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)

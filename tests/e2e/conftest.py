@@ -22,9 +22,9 @@ import urllib3
 import yaml
 from tests.e2e import identity
 from tests.e2e.cluster import Cluster, Object
-from tests.e2e.operator_process import ROOT, Operator
+from tests.e2e.operator_process import ROOT
 from tests.e2e.sample import IMAGE
-from tests.e2e.world import World, condition_status
+from tests.e2e.world import World, condition_status, governed
 
 CRDS: Final = ROOT / "crds"
 FOR_PEOPLE: Final = tuple(
@@ -71,7 +71,8 @@ def namespace(cluster: Cluster, namespaces: str, request: pytest.FixtureRequest)
 @pytest.fixture
 def world(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[World]:
     """A namespace with an operator that is ready; at the end it has to stop in order."""
-    with _world(cluster, namespace=namespace, log=tmp_path / "operator.log") as found:
+    kubeconfig, log = cluster.operator_kubeconfig, tmp_path / "operator.log"
+    with governed(cluster, namespace=namespace, kubeconfig=kubeconfig, log=log) as found:
         yield found
 
 
@@ -90,8 +91,11 @@ def shared_world(
     cluster: Cluster, shared_namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """One world for all tests of a file, for those that keep to Agents of their own."""
-    log = tmp_path_factory.mktemp("shared") / "operator.log"
-    with _world(cluster, namespace=shared_namespace, log=log) as found:
+    kubeconfig, log = (
+        cluster.operator_kubeconfig,
+        tmp_path_factory.mktemp("shared") / "operator.log",
+    )
+    with governed(cluster, namespace=shared_namespace, kubeconfig=kubeconfig, log=log) as found:
         yield found
 
 
@@ -105,16 +109,6 @@ def _namespace(cluster: Cluster, *, session: str, title: str) -> Iterator[str]:
         yield name
     finally:
         cluster.delete("Namespace", name)
-
-
-@contextmanager
-def _world(cluster: Cluster, *, namespace: str, log: Path) -> Iterator[World]:
-    operator = Operator(namespace=namespace, kubeconfig=cluster.operator_kubeconfig, log=log)
-    operator.start()
-    try:
-        yield World(cluster, namespace=namespace, operator=operator)
-    finally:
-        operator.stop()
 
 
 @pytest.hookimpl(wrapper=True)

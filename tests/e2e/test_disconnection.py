@@ -16,12 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.api_proxy import ApiProxy
 from tests.e2e.cluster import Cluster, Object, Refused
 from tests.e2e.fleet import podless, wait_until_settled
-from tests.e2e.operator_process import Operator
 from tests.e2e.sample import template
 from tests.e2e.served import NEW, canary, change, load, routed, step
 from tests.e2e.test_analysis import analysis
 from tests.e2e.test_upgrade_words import quiet
-from tests.e2e.world import CHILD_KINDS, START, World, condition
+from tests.e2e.world import CHILD_KINDS, START, World, condition, governed
 
 CUT: Final = 25.0
 AWAY: Final = 60.0
@@ -43,26 +42,18 @@ RECONNECTED: Final = 15.0
 @pytest.fixture
 def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[ApiProxy]:
     """The way from the operator to the API server."""
-    found = ApiProxy(upstream=cluster.operator_kubeconfig, kubeconfig=tmp_path / "kubeconfig")
-    found.start()
-    try:
+    kubeconfig = tmp_path / "kubeconfig"
+    with ApiProxy(upstream=cluster.operator_kubeconfig, kubeconfig=kubeconfig) as found:
         yield found
-    finally:
-        found.stop()
 
 
 @pytest.fixture
 def world(cluster: Cluster, namespace: str, proxy: ApiProxy, tmp_path: Path) -> Iterator[World]:
     """A world whose operator reaches the API server through the proxy."""
-    operator = Operator(
-        namespace=namespace, kubeconfig=str(proxy.kubeconfig), log=tmp_path / "operator.log"
-    )
-    operator.start()
-    try:
-        yield World(cluster, namespace=namespace, operator=operator)
-    finally:
+    kubeconfig, log = str(proxy.kubeconfig), tmp_path / "operator.log"
+    with governed(cluster, namespace=namespace, kubeconfig=kubeconfig, log=log) as found:
+        yield found
         proxy.unblock()
-        operator.stop()
 
 
 @pytest.mark.row("K03")

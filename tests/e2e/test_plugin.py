@@ -364,9 +364,7 @@ def test_a_watch_outlives_an_api_server_that_is_away(
 ) -> None:
     """It says so, and tells afterwards what has happened meanwhile."""
     world, _, upgrade = begun
-    proxy = ApiProxy(upstream=cluster.kubeconfig, kubeconfig=tmp_path / "proxied")
-    proxy.start()
-    try:
+    with ApiProxy(upstream=cluster.kubeconfig, kubeconfig=tmp_path / "proxied") as proxy:
         far = Person(str(proxy.kubeconfig), me.namespace, cluster_network().enter)
         with far.watching("watch", upgrade) as watch:
             assert watch.stdout is not None
@@ -377,8 +375,6 @@ def test_a_watch_outlives_an_api_server_that_is_away(
             world.wait_upgrade(upgrade, "Succeeded")
             proxy.mend()
             rest, _ = watch.communicate(timeout=60)
-    finally:
-        proxy.stop()
 
     assert upgrade in first
     assert "is it running" in told

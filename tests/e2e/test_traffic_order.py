@@ -15,7 +15,6 @@ from typing import Any, Final
 import pytest
 from tests.e2e.api_proxy import ApiProxy, Write
 from tests.e2e.cluster import Cluster, Object
-from tests.e2e.operator_process import Operator
 from tests.e2e.served import (
     OLD,
     PARENT,
@@ -29,7 +28,7 @@ from tests.e2e.served import (
     step,
     wait_for_weight,
 )
-from tests.e2e.world import START, World, revision
+from tests.e2e.world import START, World, governed, revision
 
 QUIET: Final = 6.0
 """Seconds without a write after which none is under way; what is not urgent waits for five."""
@@ -43,25 +42,17 @@ WAITING: Final = canary(step(50, waits=True))
 @pytest.fixture
 def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[ApiProxy]:
     """The way from the operator to the API server."""
-    found = ApiProxy(upstream=cluster.operator_kubeconfig, kubeconfig=tmp_path / "kubeconfig")
-    found.start()
-    try:
+    kubeconfig = tmp_path / "kubeconfig"
+    with ApiProxy(upstream=cluster.operator_kubeconfig, kubeconfig=kubeconfig) as found:
         yield found
-    finally:
-        found.stop()
 
 
 @pytest.fixture
 def world(cluster: Cluster, namespace: str, proxy: ApiProxy, tmp_path: Path) -> Iterator[World]:
     """A world whose operator reaches the API server through the proxy."""
-    operator = Operator(
-        namespace=namespace, kubeconfig=str(proxy.kubeconfig), log=tmp_path / "operator.log"
-    )
-    operator.start()
-    try:
-        yield World(cluster, namespace=namespace, operator=operator)
-    finally:
-        operator.stop()
+    kubeconfig, log = str(proxy.kubeconfig), tmp_path / "operator.log"
+    with governed(cluster, namespace=namespace, kubeconfig=kubeconfig, log=log) as found:
+        yield found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,6 @@ import pytest
 from aiohttp import web
 from tests.e2e.api_proxy import ApiProxy
 from tests.e2e.cluster import Cluster
-from tests.e2e.operator_process import Operator
 from tests.e2e.served import PARENT, hostname
 from tests.e2e.test_upgrade_words import (
     ENDED,
@@ -34,7 +33,7 @@ from tests.e2e.test_upgrade_words import (
     wait_for_sizes,
     walked,
 )
-from tests.e2e.world import START, World
+from tests.e2e.world import START, World, governed
 
 QUIET: Final = 6.0
 """Seconds without a write after which there is nothing left to do; longer than any pause here."""
@@ -79,25 +78,17 @@ class Trap(ApiProxy):
 @pytest.fixture
 def trap(cluster: Cluster, tmp_path: Path) -> Iterator[Trap]:
     """The way from the operator to the API server."""
-    found = Trap(upstream=cluster.operator_kubeconfig, kubeconfig=tmp_path / "kubeconfig")
-    found.start()
-    try:
+    kubeconfig = tmp_path / "kubeconfig"
+    with Trap(upstream=cluster.operator_kubeconfig, kubeconfig=kubeconfig) as found:
         yield found
-    finally:
-        found.stop()
 
 
 @pytest.fixture
 def world(cluster: Cluster, namespace: str, trap: Trap, tmp_path: Path) -> Iterator[World]:
     """A world whose operator reaches the API server through the trap."""
-    operator = Operator(
-        namespace=namespace, kubeconfig=str(trap.kubeconfig), log=tmp_path / "operator.log"
-    )
-    operator.start()
-    try:
-        yield World(cluster, namespace=namespace, operator=operator)
-    finally:
-        operator.stop()
+    kubeconfig, log = str(trap.kubeconfig), tmp_path / "operator.log"
+    with governed(cluster, namespace=namespace, kubeconfig=kubeconfig, log=log) as found:
+        yield found
 
 
 @pytest.mark.row("E01")

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tests.e2e.cluster import Answer, Change, Cluster, Moment, Object
@@ -262,6 +263,19 @@ class World:
                 ("get", "agents,modeldeployments,agentupgrades", "-o", "yaml"),
             )
         )
+
+
+@contextmanager
+def governed(
+    cluster: Cluster, *, namespace: str, kubeconfig: str | None, log: Path
+) -> Iterator[World]:
+    """A world with an operator of its own, which reaches the API server by `kubeconfig`."""
+    operator = Operator(namespace=namespace, kubeconfig=kubeconfig, log=log)
+    operator.start()
+    try:
+        yield World(cluster, namespace=namespace, operator=operator)
+    finally:
+        operator.stop()
 
 
 def observed(found: Object) -> bool:
