@@ -142,7 +142,7 @@ def goodbye(gateway: str, *, undone: str, tried: str, seconds: float) -> None:
   kubectl -n {NAMESPACE} patch modeldeployment {EMBEDDINGS.name} --type=merge \\
     -p '{{"spec":{{"canary":{{"version":"{tried}","weight":10}}}}}}'    # try it
 
-  make cluster-down                                     # remove everything
+  make cluster-down    # remove everything; of a cluster of your own, its Gateway
   docs/how-to/first-agent.md and serve-a-model.md explain each step."""
     )
 
