@@ -27,7 +27,8 @@ from tests.bench.quiet import idle, soak
 from tests.bench.rounds import changes
 from tests.bench.subject import Operator, operator
 
-from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, GROUP, Kind
+from agentherd.domain.kinds import GROUP, Kind
+from agentherd.engine.store import SUBJECT_KINDS
 
 _FILES = Path(__file__).resolve().parents[2] / "crds"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -90,7 +91,8 @@ def machine() -> dict[str, object]:
 
 
 async def _prepare(client: Client) -> None:
-    for kind in (AGENT, AGENT_UPGRADE):
+    # Also the one that no burst makes: the operator looks again and again for what is not served.
+    for kind in SUBJECT_KINDS:
         name = f"{kind.plural}.{GROUP}"
         await client.send(
             "PATCH",
@@ -99,7 +101,7 @@ async def _prepare(client: Client) -> None:
             headers=APPLY,
         )
     async with asyncio.timeout(30):
-        while not (await _served(client, AGENT) and await _served(client, AGENT_UPGRADE)):  # noqa: ASYNC110  (nobody tells)
+        while not all([await _served(client, kind) for kind in SUBJECT_KINDS]):  # noqa: ASYNC110  (nobody tells)
             await asyncio.sleep(0.2)
     for namespace in (BARE, OPERATED, DEPLOYED):
         await fleet.make_namespace(client, namespace)

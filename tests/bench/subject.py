@@ -14,6 +14,8 @@ import aiohttp
 from tests.bench.exposition import quantile, samples, totals
 from tests.bench.processes import cpu_seconds, resident_mb
 
+from agentherd.domain.kinds import AGENT
+
 PORT = 18099
 
 
@@ -61,9 +63,13 @@ class Operator:
 
 
 def transition_buckets(metrics: str) -> dict[float, float]:
-    """The operator's own histogram from event to written status."""
+    """The operator's own histogram from event to written status, of Agents."""
     name = "agentherd_transition_seconds_bucket"
-    return {float(labels["le"]): value for labels, value in samples(metrics, name)}
+    return {
+        float(labels["le"]): value
+        for labels, value in samples(metrics, name)
+        if labels["kind"] == AGENT.name
+    }
 
 
 def transition_quantiles(before: str, after: str) -> dict[str, float]:
