@@ -16,7 +16,7 @@ export UV
 PYTHON := .venv/bin/python
 DEVCLUSTER := $(PYTHON) -m devcluster
 E2E := $(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m pytest tests/e2e
-# What pytest exits with if TESTS chooses only tests of the other kind.
+# What pytest exits with if TESTS chooses nothing, which only one of the two runs may find.
 NONE_CHOSEN := [ $$? -eq 5 ]
 JOBS ?= 3
 TESTS ?=
@@ -67,8 +67,10 @@ test-unit: .venv/.stamp ## Unit and property tests, in seconds
 	@$(PYTHON) -m pytest tests/unit -n auto --cov --cov-report= $(TESTS)
 
 test-e2e: image ## End-to-end tests on the development cluster, side by side, few of them alone
-	@$(E2E) -m "not alone" -n $(JOBS) --dist worksteal $(TESTS) || $(NONE_CHOSEN)
-	@$(E2E) -m alone $(TESTS) || $(NONE_CHOSEN)
+	@chosen=no; \
+	$(E2E) -m "not alone" -n $(JOBS) --dist worksteal $(TESTS) && chosen=yes || $(NONE_CHOSEN); \
+	$(E2E) -m alone $(TESTS) && chosen=yes || $(NONE_CHOSEN); \
+	[ $$chosen = yes ] || { echo "no end-to-end test was chosen by TESTS"; exit 1; }
 
 test-long: image ## What takes longer: 300,000 requests, 60 rollbacks, 60 verdicts, swaps, many kills, half an hour of idling
 	@$(PYTHON) -m tests.e2e.undisturbed $(PYTHON) -m tests.long
