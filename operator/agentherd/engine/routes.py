@@ -17,6 +17,7 @@ from agentherd.api import Traffic
 from agentherd.domain.kinds import Key, Kind
 from agentherd.domain.routing.routes import RouteView
 from agentherd.domain.routing.traffic import Place, place_of
+from agentherd.engine.index import discard
 from agentherd.engine.tombstones import Tombstones
 
 
@@ -51,7 +52,7 @@ class Routes:
     def use(self, agent: Key, traffic: Traffic | None) -> None:
         """Note which route an Agent's spec refers to."""
         if before := self._used.pop(agent, None):
-            self._users[before].discard(agent)
+            discard(self._users, before, agent)
         if traffic is None:
             return
         self.wanted.set()
@@ -102,15 +103,19 @@ class Routes:
 
     def wake_all(self) -> None:
         """Whoever has something to do with a route may wait for all kinds to be known."""
-        for key in {*self._used, *(key for key, places in self._marked.items() if places)}:
+        for key in {*self._used, *self._marked}:
             self._wake(key)
 
     def _mark(self, place: Place, before: RouteView | None, after: RouteView | None) -> None:
-        for view, act in ((before, set.discard), (after, set.add)):
-            for name in view.concerned(self._kind) if view else ():
-                act(self._marked[Key(place[1].namespace, name)], place)
+        for agent in self._concerned(place, before):
+            discard(self._marked, agent, place)
+        for agent in self._concerned(place, after):
+            self._marked[agent].add(place)
 
     def _tell(self, place: Place, view: RouteView) -> None:
-        marked = {Key(place[1].namespace, name) for name in view.concerned(self._kind)}
-        for agent in marked | self._users.get(place, set()):
+        for agent in self._concerned(place, view) | self._users.get(place, set()):
             self._wake(agent)
+
+    def _concerned(self, place: Place, view: RouteView | None) -> set[Key]:
+        names = view.concerned(self._kind) if view else ()
+        return {Key(place[1].namespace, name) for name in names}

@@ -20,9 +20,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
@@ -55,11 +55,9 @@ from agentherd.domain.views import (
     last_writer,
 )
 from agentherd.engine.gateways import Gateways
+from agentherd.engine.index import discard
 from agentherd.engine.routes import Routes
 from agentherd.engine.tombstones import Tombstones
-
-H = TypeVar("H", bound=Hashable)
-M = TypeVar("M", bound=Hashable)
 
 log = logging.getLogger(__name__)
 
@@ -391,11 +389,11 @@ class Store:
 
     def _link(self, kind: Kind, key: Key, before: Subject | None, after: Subject | None) -> None:
         if kind is AGENT_UPGRADE and before is not None:
-            _discard(self._upgrades, _workload_of(key, before), key)
+            discard(self._upgrades, _workload_of(key, before), key)
         if kind is AGENT_UPGRADE and after is not None:
             self._upgrades[_workload_of(key, after)].add(key)
         for needed in _needed(kind, key, before):
-            _discard(self._dependents, needed, (kind, key))
+            discard(self._dependents, needed, (kind, key))
         for needed in _needed(kind, key, after):
             self._dependents[needed].add((kind, key))
         if kind is self.kind:
@@ -424,12 +422,3 @@ class Store:
 
 def _view(kind: Kind, raw: Mapping[str, Any]) -> Child:
     return _VIEWS.get(kind, Child).of(raw)
-
-
-def _discard(index: dict[H, set[M]], at: H, member: M) -> None:
-    members = index.get(at)
-    if members is None:
-        return
-    members.discard(member)
-    if not members:
-        del index[at]

@@ -232,3 +232,15 @@ def test_whoever_uses_a_route_is_told_that_all_kinds_are_known(
     routes.wake_all()
 
     assert set(woken) == {GREETER, WRITER}
+
+
+def test_nothing_stays_of_agents_and_routes_that_are_gone(routes: Routes) -> None:
+    """They come and go under ever new names, for as long as the operator runs."""
+    routes.use(GREETER, REFERENCE)
+    routes.put(HTTP_ROUTE, route(canaries="writer"))
+    routes.use(GREETER, None)
+    routes.drop(HTTP_ROUTE, SHARED, 11)
+
+    kept = {name: each for name, each in vars(routes).items() if isinstance(each, dict) and each}
+
+    assert kept == {}
