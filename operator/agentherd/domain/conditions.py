@@ -27,6 +27,7 @@ _FINAL_FAULTS: Final = frozenset(
         Reason.PROGRESS_DEADLINE_EXCEEDED,
         Reason.DEPENDENCY_CYCLE,
         Reason.ROLLED_BACK,
+        Reason.SUPERSEDED,
         Reason.UPGRADE_DELETED,
     }
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from agentherd.api import AgentStatus
+from agentherd.api import AgentStatus, UpgradePhase
 from agentherd.domain import children
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
@@ -88,6 +88,13 @@ def _account(
             f"{stable} serves. Change the spec, or raise spec.attempt of the upgrade",
         )
     governing = seen.upgrades.get(choice.name or "")
+    if governing is not None and governing.upgrade.status.phase is UpgradePhase.SUCCEEDED:
+        return Fault(
+            Reason.SUPERSEDED,
+            f"upgrade {choice.name} has put revision {stable} in the place of "
+            f"{choice.asked.hash}, which the spec asks for. Change the spec, or create an "
+            "AgentUpgrade without spec.to",
+        )
     if governing is not None:
         objection = choice.objections.get(choice.name or "")
         why = f": {objection.message}" if objection else ""

@@ -258,13 +258,17 @@ def progressing(plan: Plan) -> str:
     [
         ((upgrade(),), "upgrade greeter-2 Progressing: "),
         ((upgrade(None, paused=True),), "upgrade greeter-2 has not begun"),
+        (
+            (upgrade("Succeeded", status={"fromRevision": NEW, "toRevision": OLD}),),
+            f"greeter-2 has put revision {OLD} in the place of {NEW}, which the spec asks for",
+        ),
         ((), f"the upgrade to revision {NEW} was deleted; revision {OLD} serves"),
         (
             (upgrade("RolledBack", status={"rollback": ROLLBACK}),),
             "upgrade greeter-2 was rolled back (Crash: it crashed)",
         ),
     ],
-    ids=["runs", "waits", "deleted", "rolled back"],
+    ids=["runs", "waits", "done", "deleted", "rolled back"],
 )
 def test_an_agent_says_why_its_spec_is_not_followed(
     upgrades: tuple[SeenUpgrade, ...], told: str

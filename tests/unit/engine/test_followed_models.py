@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.twin import Controllers, Rig, Twin, in_fake_time, raw_agent
+from tests.twin import Controllers, Rig, Twin, in_fake_time, raw_agent, raw_upgrade
 from tests.twin.models import raw_model
 from tests.twin.rig import loop_clock
 
@@ -64,6 +64,40 @@ def test_every_swap_of_a_model_that_goes_back_and_forth_is_followed() -> None:
         return found
 
     assert in_fake_time(live) == ["v2", "v1", "v2", "v1", "v2", "v1"]
+
+
+def test_an_agent_that_a_person_takes_back_says_so_until_the_next_swap() -> None:
+    """Its spec cannot name the version of the model, so it goes on asking for the active one."""
+
+    async def live() -> list[tuple[str, str]]:
+        twin = Twin(loop_clock)
+        rig = Following(twin)
+        reference = {"name": "embedder", "restartOnSwap": True}
+        twin.put(AGENT, raw_agent(modelRef=reference, upgradePolicy={"type": "BlueGreen"}))
+        await rig.until_quiet()
+        first = twin.live(AGENT, "greeter")["status"]["stableRevision"]
+        rig.model = serving("v2")
+        rig.reconciler.queue.add(Key("default", "greeter"))
+        await rig.until_quiet(patience=KEPT_SECONDS)
+        twin.put(AGENT_UPGRADE, raw_upgrade("back", to={"revision": first}))
+        await rig.until_quiet(patience=KEPT_SECONDS)
+        back = _told(twin)
+        rig.model = serving("v3")
+        rig.reconciler.queue.add(Key("default", "greeter"))
+        await rig.until_quiet(patience=KEPT_SECONDS)
+        return [back, _told(twin)]
+
+    back, swapped = in_fake_time(live)
+    assert back[0] == "Online"
+    assert "Stalled: upgrade back has put revision" in back[1]
+    assert swapped == ("Online", "")
+
+
+def _told(twin: Twin) -> tuple[str, str]:
+    """The phase, and why it is not as the spec asks for."""
+    status = twin.live(AGENT, "greeter")["status"]
+    wrong = (c for c in status["conditions"] if c["type"] in {"Stalled", "Reconciling"})
+    return status["phase"], "".join(f"{c['type']}: {c['message']}" for c in wrong)
 
 
 def test_a_model_whose_last_pod_is_loaded_later_restarts_nobody() -> None:
