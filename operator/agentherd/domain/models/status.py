@@ -32,7 +32,7 @@ from agentherd.domain.models.figures import performance
 from agentherd.domain.models.objectives import broken_promise
 from agentherd.domain.models.observation import ModelObservation
 from agentherd.domain.models.registry import incompatibilities, version_named
-from agentherd.domain.models.workload import model_phase
+from agentherd.domain.models.workload import model_phase, serves_in_error
 from agentherd.domain.plan import WriteStatus
 from agentherd.domain.reasons import Reason
 from agentherd.domain.revision import revision_of
@@ -340,8 +340,9 @@ def _conditions(
     if complaint is None:
         said.append(("Compatible", "True", Reason.COMPATIBLE, "it does what users need"))
     else:
+        said.append(("Compatible", "False", complaint.reason, complaint.message))
+    if complaint is not None and not serves_in_error(after):
         said += [
-            ("Compatible", "False", complaint.reason, complaint.message),
             ("Ready", "False", complaint.reason, complaint.message),
             ("Stalled", "True", complaint.reason, complaint.message),
         ]

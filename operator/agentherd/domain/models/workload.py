@@ -91,7 +91,9 @@ def agent_status(status: ModelDeploymentStatus) -> AgentStatus:
     phase = _AGENT_PHASES[status.phase] if status.phase is not None else None
     # Where a version is not compatible the condition tells of that instead.
     moves = status.canary_version is not None or _rolls_out(status.conditions)
-    if phase is Phase.ONLINE and moves:
+    if phase is Phase.ONLINE and _is_refused(status):
+        phase = Phase.ERROR
+    elif phase is Phase.ONLINE and moves:
         phase = Phase.DEPLOYING
     return AgentStatus.model_construct(**fields, phase=phase, conditions=status.conditions)
 
@@ -100,9 +102,22 @@ def model_phase(status: AgentStatus) -> ModelPhase | None:
     """The phase of the ModelDeployment: while another version is brought on, one serves still."""
     if status.phase is None:
         return None
-    if _rolls_out(status.conditions):
+    if _rolls_out(status.conditions) or serves_in_error(status):
         return ModelPhase.READY
     return PHASES.get(status.phase, ModelPhase.LOADING)
+
+
+def serves_in_error(status: AgentStatus) -> bool:
+    """Whether a version serves although a write is refused, which an Agent calls an error."""
+    serves = status.stable_revision is not None and status.available_replicas > 0
+    return status.phase is Phase.ERROR and serves
+
+
+def _is_refused(status: ModelDeploymentStatus) -> bool:
+    error = status.last_error
+    if error is None or error.reason == Reason.ROLLED_BACK:
+        return False
+    return any(c.type == "Stalled" and c.reason == error.reason for c in status.conditions)
 
 
 def _rolls_out(conditions: Iterable[Condition]) -> bool:

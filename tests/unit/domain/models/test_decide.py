@@ -18,9 +18,11 @@ from agentherd.domain.errors import Forbidden
 from agentherd.domain.kinds import (
     AGENT_UPGRADE,
     CONTROLLER_REVISION,
+    EVENT,
     MODEL_DEPLOYMENT,
     POD,
     REPLICA_SET,
+    SERVICE,
     Key,
     Kind,
 )
@@ -493,6 +495,40 @@ def test_a_canary_whose_promotion_is_refused_stays_where_it_is() -> None:
     assert (one.condition("Ready") or {})["reason"] == "Forbidden"
     assert two.swaps == [("v1", "v2", "Promoted")]
     assert two.model["spec"]["activeVersion"] == "v2"
+
+
+@pytest.mark.parametrize("users_need_more", [False, True])
+def test_a_version_that_serves_is_no_failure_though_a_write_is_refused(
+    *, users_need_more: bool
+) -> None:
+    """The condition tells of it, and it is one error with one Event however often it is tried."""
+    more = {"requires": {"api": "chat"}} if users_need_more else {}
+
+    def fill(twin: Twin) -> None:
+        twin.refusals["AgentUpgrade", f"{NAME}-2"] = Forbidden("exceeded quota: upgrades")
+        twin.refusals["Service", NAME] = Forbidden("exceeded quota: services")
+        twin.remove(SERVICE, NAME)
+
+    def rest(twin: Twin) -> None:
+        events = [raw["reason"] for raw in twin.all(EVENT) if raw["type"] == "Warning"]
+        found.append((events, twin.live(MODEL_DEPLOYMENT, NAME)["status"]["errorCount"]))
+
+    def widen(twin: Twin) -> None:
+        twin.refusals.clear()
+
+    found: list[object] = []
+
+    one = Life().live(fill, {"activeVersion": "v2"} | more, 60, rest)
+    two = Life().live(fill, {"activeVersion": "v2"}, 60, widen, 60)
+
+    assert one.phases == ["Loading", "Ready"]
+    assert {c: (one.condition(c) or {})["reason"] for c in ("Ready", "Stalled")} == {
+        "Ready": "QuotaExceeded",
+        "Stalled": "QuotaExceeded",
+    }
+    assert found == [(["QuotaExceeded"], 1)]
+    assert two.swaps == [("v1", "v2", "Promoted")]
+    assert two.condition("Stalled") is None
 
 
 def test_a_canary_is_tried_on_after_a_pause_without_pods() -> None:
