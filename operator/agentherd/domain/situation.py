@@ -7,12 +7,20 @@ version are its upgrade's to tell, as long as the old one serves.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from agentherd.api import AgentStatus, UpgradePhase
 from agentherd.domain import children
 from agentherd.domain.errors import InvalidTemplate, TemplateConflict
 from agentherd.domain.faults import Fault
-from agentherd.domain.kinds import BASELINE_ENDING, JOB, REPLICA_SET, revision_name
+from agentherd.domain.kinds import (
+    AGENT,
+    BASELINE_ENDING,
+    JOB,
+    MODEL_DEPLOYMENT,
+    REPLICA_SET,
+    revision_name,
+)
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.phase import Facts
 from agentherd.domain.plan import Failure, Ref
@@ -85,7 +93,7 @@ def _account(
         return Fault(
             Reason.ROLLED_BACK,
             f"upgrade {choice.name} was rolled back ({record.trigger}: {record.reason}); revision "
-            f"{stable} serves. Change the spec, or raise spec.attempt of the upgrade",
+            f"{stable} serves. {_TO_GO_ON[seen.agent.KIND]}",
         )
     governing = seen.upgrades.get(choice.name or "")
     if governing is not None and governing.upgrade.status.phase is UpgradePhase.SUCCEEDED:
@@ -104,6 +112,14 @@ def _account(
         f"the upgrade to revision {choice.asked.hash} was deleted; revision {stable} serves. "
         "Change the spec, or create an AgentUpgrade without spec.to",
     )
+
+
+_TO_GO_ON: Final = {
+    AGENT.name: "Change the spec, or raise spec.attempt of the upgrade",
+    # Another field may ask for the version now, which is no reason to try it again.
+    MODEL_DEPLOYMENT.name: "Neither spec.activeVersion nor spec.canary has the same version tried "
+    "again: name another one, or raise spec.attempt of the upgrade",
+}
 
 
 def _with_loss(account: Fault | None, lost: Fault | None) -> Fault | None:

@@ -308,6 +308,28 @@ def test_a_failed_canary_is_not_tried_again_with_another_weight() -> None:
     assert len(one.upgrades) == 1
 
 
+def test_a_failed_canary_that_is_made_active_is_not_tried_again_and_says_what_to_do() -> None:
+    """As any version that was given up: it is what the spec asked for before."""
+    active = {"activeVersion": "sick", "canary": None}
+
+    def mend(_: Twin) -> None:
+        one.rig.controllers.sick_images.clear()
+
+    def ask(twin: Twin) -> None:
+        told.append((one.condition("Stalled") or {})["message"])
+        raw = raw_upgrade("again")
+        raw["spec"]["targetRef"] = {"kind": "ModelDeployment", "name": NAME}
+        twin.put(AGENT_UPGRADE, raw)
+
+    told: list[str] = []
+    one = Life()
+    one.live(tried("sick"), 20, active, mend, 30, ask, 30)
+
+    assert "embedder-2 was rolled back (ImageUnavailable: " in told[0]
+    assert "Neither spec.activeVersion nor spec.canary has the same version tried" in told[0]
+    assert one.swaps == [("v1", "sick", "RolledBack"), ("v1", "sick", "Promoted")]
+
+
 def test_what_serves_is_known_though_the_record_of_its_revision_is_deleted() -> None:
     """Else its canary would be given up, as one beside nothing."""
 
