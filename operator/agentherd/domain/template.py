@@ -7,7 +7,8 @@ refused with what to do instead of one silently winning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from agentherd.api import Agent, Drain, Health
@@ -38,6 +39,22 @@ _LISTS: Final = ("env", "ports", "volumeMounts")
 
 
 def check(template: Mapping[str, Any]) -> None:
+    """Check that pods and the Service before them can be made, as far as it is known here.
+
+    Raises:
+        InvalidTemplate: it has another shape, or two ports of one name, which containers of a pod
+            may have and a Service may not.
+    """
+    check_shape(template)
+    names = Counter(port["name"] for port in _service_ports(template["spec"]["containers"]))
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise InvalidTemplate(
+            f"spec.template: two container ports are named {twice[0]}, and the Service needs a "
+            "name of its own for each; rename one of them"
+        )
+
+
+def check_shape(template: Mapping[str, Any]) -> None:
     """Check the shape of what is read here; the API server judges all the rest.
 
     Raises:
@@ -169,8 +186,12 @@ def container_ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
         check(template)
     except InvalidTemplate:
         return []
+    return _service_ports(template["spec"]["containers"])
+
+
+def _service_ports(containers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ports: dict[tuple[int, str], dict[str, Any]] = {}
-    for container in template["spec"]["containers"]:
+    for container in containers:
         for port in container.get("ports") or ():
             number, protocol = port.get("containerPort"), port.get("protocol", "TCP")
             if not isinstance(number, int):

@@ -301,6 +301,26 @@ def test_a_template_of_another_shape_is_refused_in_words(template: dict[str, Any
         check(template)
 
 
+@pytest.mark.parametrize("other", [{"containerPort": 9090}, {"protocol": "UDP"}], ids=str)
+@pytest.mark.parametrize("apart", [True, False])
+def test_ports_of_one_name_are_refused_in_words(*, apart: bool, other: dict[str, Any]) -> None:
+    """The API server would take the pods of two such containers, and refuse the Service."""
+    port = {"containerPort": 8080, "name": "http"}
+    lists = [[port], [port | other]] if apart else [[port, port | other]]
+
+    with pytest.raises(InvalidTemplate, match="two container ports are named http"):
+        check(template(*({"name": str(n), "ports": each} for n, each in enumerate(lists))))
+
+
+def test_a_port_that_two_containers_name_is_one() -> None:
+    port = {"containerPort": 8080, "name": "http"}
+    made = template(*({"name": name, "ports": [port]} for name in "ab"))
+
+    check(made)
+
+    assert [each["name"] for each in container_ports(made)] == ["http"]
+
+
 PORTS = [{"containerPort": 8080, "name": "http"}, {"name": "odd", "containerPort": "x"}]
 PROBED = {"spec": {"containers": [{"name": "a", "ports": PORTS}, {"name": "b"}]}}
 

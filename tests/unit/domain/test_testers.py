@@ -220,6 +220,17 @@ def test_a_template_that_is_none_makes_no_job_and_is_told(template: dict[str, An
     assert "template of the Job cannot be used" in answers(seen, upgrade)["smoke"].message
 
 
+def test_containers_of_a_job_may_name_their_ports_alike() -> None:
+    """No Service leads to them."""
+    containers = [
+        {"name": str(port), "ports": [{"containerPort": port, "name": "http"}]}
+        for port in (8080, 9090)
+    ]
+    upgrade = attempt({"name": "smoke", "job": {"template": {"spec": {"containers": containers}}}})
+
+    assert made(view(upgrade), upgrade)
+
+
 def test_jobs_that_nobody_waits_for_are_ended_and_others_are_kept_to_be_looked_at() -> None:
     upgrade = attempt(SMOKE, attempt=2)
     jobs = {

@@ -42,7 +42,7 @@ from agentherd.domain.kinds import (
 )
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import Apply, Delete, Ref, Stage, digest
-from agentherd.domain.template import check
+from agentherd.domain.template import check_shape
 from agentherd.domain.views import JobView
 
 KEPT_SECONDS: Final = 86400
@@ -281,7 +281,7 @@ def _manifest(
 def _fault(job: TesterJob) -> str:
     """What is wrong with the shape of a tester's template; the API server judges the rest."""
     try:
-        check(job.template)
+        check_shape(job.template)
     except InvalidTemplate as error:
         what = str(error).removeprefix("spec.template.")
         return f"the template of the Job cannot be used: {what}"
