@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tests.twin.samples import NOON, agent, pod_view, set_view
+from tests.unit.domain.runs import NEW, OLD, ROLLBACK, begun, found, seen_with, sets, went
 from tests.unit.domain.test_judgement import COUNTERS, EAGER, STEP, strategy, told
-from tests.unit.domain.test_run import NEW, OLD, ROLLBACK, begun, found, seen_with, sets, went
 
 from agentherd.api import Verdict
 from agentherd.domain import children

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.twin.samples import NOON, pod_view
-from tests.unit.domain.test_run import NEW, OLD, SETTLED, begun, found, fresh, seen_with
+from tests.unit.domain.runs import NEW, OLD, SETTLED, begun, found, fresh, seen_with
 
 from agentherd.api import Analysis, AnalysisStatus, Metrics, UpgradePhase, Verdict
 from agentherd.domain.observation import AgentObservation
