@@ -14,6 +14,7 @@ from agentherd.plugin import targets, terminal
 from agentherd.plugin.connection import Connection
 from agentherd.plugin.following import Following
 from agentherd.plugin.live import GONE, Watched
+from agentherd.plugin.problems import Unanswered
 from agentherd.plugin.words import has_ended
 
 TICK: Final = 1.0
@@ -46,12 +47,15 @@ def _code(connection: Connection, watched: Watched) -> int | None:
     """The exit code, once what is watched has ended.
 
     The two watches are not in step: one may tell the name of an upgrade before the other tells the
-    upgrade. Whether it was deleted is asked for then.
+    upgrade. Whether it was deleted is asked for then, of a server that may be away meanwhile.
     """
     code = watched.outcome
-    if code == GONE and targets.named(connection, watched.unseen) is not None:
+    if code != GONE:
+        return code
+    try:
+        return code if targets.named(connection, watched.unseen) is None else None
+    except Unanswered:
         return None
-    return code
 
 
 def _watched(connection: Connection, target: str, *, later: bool) -> tuple[Watched, Following]:

@@ -39,12 +39,14 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 class Shop:
     """A cluster that knows some objects by their paths, and its kubeconfig.
 
-    What is `late` is found by its name and told by a watch, but in no list yet.
+    What is `late` is found by its name and told by a watch, but in no list yet. What is `away` is
+    late once somebody has asked for it by its path, in vain.
     """
 
     kubeconfig: str = ""
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     late: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    away: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def answer(self, method: str, path: str) -> Answer:
@@ -55,6 +57,9 @@ class Shop:
         if method == "POST":
             return 201, json.dumps({"metadata": {"name": "hello-to-1111111111-x"}})
         kind, _, name = path.rpartition("/")
+        if path in self.away:
+            self.late[kind] = [self.away.pop(path)]
+            return told("ServiceUnavailable", 503, "the server is starting")
         items = self.objects.get(path)
         if "watch=1" in query:
             events = ({"type": "ADDED", "object": each} for each in self.late.get(path, []))
@@ -225,6 +230,22 @@ def test_a_watch_waits_for_the_upgrade_that_the_agent_names_already(shop: Shop) 
 
     shop.late.clear()
     assert run(shop, "watch", "agent/hello").exit_code == GONE
+
+
+def test_a_watch_outlasts_a_server_that_is_away_for_a_moment(shop: Shop) -> None:
+    """Also one that is away just when it is asked for an upgrade that only the Agent tells of."""
+    path = "/apis/agentherd.dev/v1alpha1/namespaces/shop/agentupgrades"
+    late = next(each for each in shop.objects[path] if each["metadata"]["name"] == "hello-2")
+    shop.objects[path].remove(late)
+    shop.objects[path.replace("upgrade", "")][0]["status"]["upgrade"] = "hello-2"
+    late["metadata"]["resourceVersion"] = "2"
+    shop.away[f"{path}/hello-2"] = late
+
+    answer = run(shop, "watch", "agent/hello")
+
+    assert shop.away == {}
+    assert (answer.exit_code, answer.stderr) == (0, "")
+    assert "hello-2  12:01:00 UTC" in answer.stdout
 
 
 @pytest.mark.parametrize(
