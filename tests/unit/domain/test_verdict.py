@@ -373,6 +373,31 @@ def test_what_has_failed_is_never_called_good() -> None:
     assert status.message.startswith("a metric has found the new version bad, but its score of 500")
 
 
+@pytest.mark.parametrize("compared", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+def test_where_nothing_can_be_held_silence_is_no_pass(compared: bool, known: bool) -> None:
+    """As while pods are replaced one by one, or at a step of weight 0."""
+    silent = measured("quality", Verdict.INCONCLUSIVE, "nobody answers")
+    situation = Situation(compared=compared, step=0, weight=0)
+
+    status, judgement = found(
+        state(metrics=(silent,) if known else ()), situation=situation, metrics=[QUALITY]
+    )
+
+    assert (status.verdict, judgement.missing) == (Verdict.INCONCLUSIVE, "")
+    why = "nobody answers" if known else "not measured yet"
+    assert status.message.startswith(f"the metric quality: {why}")
+
+
+def test_where_nothing_can_be_held_suspicion_is_no_pass() -> None:
+    status, judgement = found(
+        state(evidence=HALF), situation=Situation(compared=True, step=0, weight=0)
+    )
+
+    assert (status.verdict, judgement.missing) == (Verdict.INCONCLUSIVE, "")
+    assert "speaks against the new version" in status.message
+
+
 def test_a_metric_speaks_in_its_own_words() -> None:
     bad = measured("quality", Verdict.FAIL, "5 is below the minimum of 7")
 

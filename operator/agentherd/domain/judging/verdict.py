@@ -320,8 +320,13 @@ def _unsure(
 ) -> str:
     """Why it cannot be called good, though nothing is waited for; "" where it can."""
     strengths, counted = _strengths(status, settings), _scored(status, settings, feedback)
-    failed_yet = "; ".join(_unpunished(settings, strengths, counted))
-    return failed_yet or _unseen(status, settings, situation)
+    # All of this holds a step, and there is none that could be held.
+    unsettled = (
+        *_unpunished(settings, strengths, counted),
+        *_unmeasured(status, settings),
+        *_suspicions(status, settings, strengths),
+    )
+    return "; ".join(unsettled) or _unseen(status, settings, situation)
 
 
 def _unseen(status: AnalysisStatus, settings: Analysis, situation: Situation) -> str:
