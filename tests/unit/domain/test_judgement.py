@@ -136,6 +136,16 @@ def test_what_people_say_is_told_where_nothing_is_measured() -> None:
     assert run.status.phase is UpgradePhase.PROMOTING
 
 
+def test_feedback_that_was_withdrawn_is_told_no_more() -> None:
+    """Where nothing else is judged, nothing is left to be said."""
+    word = {"verdict": "Inconclusive", "message": "nothing has been measured yet: feedback 1 of 5"}
+    withdrawn = at_step_two({"analysis": word}, judged=False, metrics=None)
+
+    run = found(withdrawn, now=LATER)
+
+    assert run.status.analysis is None
+
+
 def test_a_new_attempt_forgets_the_analysis_of_the_one_before() -> None:
     status = {"phase": "RolledBack", "analysis": SINCE, "rollback": None, "attempt": 1}
     again = begun(status=status, attempt=2)

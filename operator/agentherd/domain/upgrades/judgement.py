@@ -52,8 +52,10 @@ def judgement_of(
     upgrade = governing.upgrade
     status = upgrade.status
     settings = settings_of(upgrade.spec, status)
-    if settings is None or not _is_under_way(seen, status):
+    if not _is_under_way(seen, status):
         return status.analysis, NOTHING
+    if settings is None:  # all that was said has been taken back
+        return None, NOTHING
     analysis = status.analysis
     if analysis is None:
         if not settings.metrics and not upgrade.spec.feedback:
