@@ -221,6 +221,19 @@ def test_a_metric_is_due_when_its_interval_is_over() -> None:
     assert due_at(statuses, statuses, (asked,), now=NOON) == NOON + timedelta(seconds=10)
 
 
+def test_a_measurement_of_a_clock_that_was_ahead_delays_no_other() -> None:
+    """Nor does it stand for what is measured from then on."""
+    asked = metric(intervalSeconds=10, failureLimit=1)
+    ahead = after(unmeasured(), asked, answered(0.9, second=300))
+
+    (question,) = due((ahead,), (asked,), NAMES, attempt=1, now=NOON)
+    now = after(ahead, asked, answered(0.1, second=1))
+
+    assert question.since == NOON + timedelta(seconds=300)
+    assert (last(now).value, now.verdict) == (0.1, Verdict.FAIL)
+    assert after(now, asked, answered(0.1, second=1)) == now
+
+
 def test_who_is_being_asked_is_not_waited_for() -> None:
     """The answer tells of itself, however slow; only one that was just heard may be due again."""
     asked = metric(intervalSeconds=1)

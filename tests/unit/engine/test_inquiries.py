@@ -104,6 +104,20 @@ async def test_an_answer_that_was_used_is_asked_for_again_when_it_is_due() -> No
         assert found.measurements(GREETER)["quality"].at == used + timedelta(seconds=10)
 
 
+async def test_an_answer_is_kept_though_the_one_before_is_of_a_clock_that_was_ahead() -> None:
+    """Or it would be asked for over and over until it is in the status."""
+    world = World(values={"quality": 0.9})
+    async with world.inquiries() as found:
+        ahead = replace(question("quality"), since=loop_clock() + timedelta(minutes=5))
+        found.ask(GREETER, [ahead])
+        await asyncio.sleep(1)
+        found.ask(GREETER, [ahead])
+        await asyncio.sleep(1)
+
+        assert found.measurements(GREETER)["quality"].value == 0.9
+        assert world.asked == ["quality"]
+
+
 async def test_what_is_not_asked_any_more_wakes_nobody() -> None:
     world = World(seconds={"quality": 5})
     async with world.inquiries() as found:

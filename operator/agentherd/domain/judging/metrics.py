@@ -45,8 +45,8 @@ class Measured:
 class Question:
     """What a source is to be asked now for a metric, with all placeholders filled in.
 
-    `since` is the time of the latest answer that was taken into account in this `attempt`; only a
-    later one says anything new.
+    `since` is the time of the latest answer that was taken into account in this `attempt`; only one
+    of another time says anything new.
     """
 
     metric: str
@@ -75,7 +75,9 @@ def due(
     for metric in metrics:
         since = latest.get(metric.name)
         source = _source(metric, names)
-        if source is not None and (since is None or now >= since + _interval(metric)):
+        # A time to come is that of a clock that was ahead of ours.
+        waits = since is not None and since <= now < since + _interval(metric)
+        if source is not None and not waits:
             questions.append(
                 Question(metric=metric.name, source=source, attempt=attempt, since=since)
             )
@@ -150,8 +152,11 @@ def after(status: MetricStatus, metric: Metric, measured: Measured) -> MetricSta
     measurement = _measurement(metric, measured)
     news = metric.job is not None and measurement not in status.measurements
     news = news and status.verdict is Verdict.INCONCLUSIVE
-    if status.measurements and measured.at <= status.measurements[-1].at and not news:
-        return status
+    if status.measurements and not news:
+        latest = status.measurements[-1].at
+        # Of what is asked, one that seems to be older is of another clock.
+        if measured.at == latest or (metric.job is not None and measured.at < latest):
+            return status
     failures = status.failures
     if measurement.verdict is not Verdict.INCONCLUSIVE:
         failures = failures + 1 if measurement.verdict is Verdict.FAIL else 0

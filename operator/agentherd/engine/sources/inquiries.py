@@ -69,7 +69,7 @@ class Inquiries:
         for question in questions:
             same = replace(question, since=None)
             inquiry = known.get(same) or _Inquiry(same)
-            if inquiry.answer and question.since and inquiry.answer.at <= question.since:
+            if inquiry.answer and inquiry.answer.at == question.since:
                 inquiry.answer = None
             if inquiry.answer is None and not inquiry.open:
                 inquiry.open = True
