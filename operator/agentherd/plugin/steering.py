@@ -43,7 +43,7 @@ def pause(upgrade: AgentUpgrade) -> Steer:
     name = upgrade.metadata.name
     if upgrade.spec.paused:
         return Steer(said=f"{name} is paused already, {position(upgrade)}.", hints=("resume",))
-    _refuse_ended(upgrade, "paused")
+    _refuse_over(upgrade, "paused")
     return Steer(
         patch={"paused": True},
         said=f"{name} stays where it is, {position(upgrade)}; it is still rolled back if it fails.",
@@ -65,7 +65,7 @@ def resume(upgrade: AgentUpgrade) -> Steer:
 def promote(upgrade: AgentUpgrade, *, step: int | None, full: bool) -> Steer:
     """Go on before a pause is over: from the present step, through `step`, or to the end."""
     name, status = upgrade.metadata.name, upgrade.status
-    _refuse_ended(upgrade, "promoted")
+    _refuse_over(upgrade, "promoted")
     if step is not None and status.steps and step > status.steps:
         raise Problem(f"{name} has {status.steps} steps: give one of them to --step")
     if step is None and not full:
@@ -152,7 +152,7 @@ def retry(upgrade: AgentUpgrade) -> Steer:
 def approve(upgrade: AgentUpgrade, *, user: str) -> Steer:
     """Approve the upgrade as it is, in one's own name."""
     name = upgrade.metadata.name
-    _refuse_ended(upgrade, "approved")
+    _refuse_over(upgrade, "approved")
     given, record = upgrade.spec.approval, upgrade.status.approval
     needed = condition(upgrade, "Approved")
     if given is not None and given.approved_by == user and not (needed and needed.status != "True"):
@@ -170,7 +170,7 @@ def approve(upgrade: AgentUpgrade, *, user: str) -> Steer:
 def feedback(upgrade: AgentUpgrade, *, giver: str, rating: int, comment: str | None) -> Steer:
     """Say what one thinks of the new version; who has said something before says it anew."""
     name = upgrade.metadata.name
-    _refuse_ended(upgrade, "rated")
+    _refuse_over(upgrade, "rated")
     entry = {"from": giver, "rating": rating} | ({"comment": comment} if comment else {})
     before = [each.model_dump(by_alias=True, exclude_none=True) for each in upgrade.spec.feedback]
     if entry in before:
@@ -271,10 +271,13 @@ def _to_be_approved(needed: Condition | None) -> str | None:
     return found[-1] if found else None
 
 
-def _refuse_ended(upgrade: AgentUpgrade, verb: str) -> None:
+def _refuse_over(upgrade: AgentUpgrade, verb: str) -> None:
+    """Nothing keeps a rollback from its end, nor what has ended."""
+    name, phase = upgrade.metadata.name, upgrade.status.phase
+    if phase is UpgradePhase.ROLLING_BACK:
+        raise Problem(f"{name} is just being rolled back and cannot be {verb} any more")
     if not has_ended(upgrade):
         return
-    name, phase = upgrade.metadata.name, upgrade.status.phase
     hint = (
         f"; `kubectl agentherd retry {name}` tries it again"
         if phase is UpgradePhase.ROLLED_BACK

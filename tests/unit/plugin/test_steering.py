@@ -122,6 +122,11 @@ def with_conditions(found: AgentUpgrade, *conditions: dict[str, Any]) -> AgentUp
         (steering.retry, worse(attempt=100), "which is the limit"),
         (approve, succeeded(), "cannot be approved any more"),
         (rate, succeeded(), "cannot be rated any more"),
+        (steering.pause, upgrade(phase="RollingBack"), "just being rolled back"),
+        (go_on, upgrade(phase="RollingBack"), "just being rolled back"),
+        (to_the_end, upgrade(phase="RollingBack"), "just being rolled back"),
+        (approve, upgrade(phase="RollingBack"), "just being rolled back"),
+        (rate, upgrade(phase="RollingBack"), "just being rolled back"),
     ],
 )
 def test_a_verb_that_can_have_no_effect_is_refused(
