@@ -14,7 +14,7 @@ from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind, Upgr
 from agentherd.api.meta import Condition
 from agentherd.domain.upgrades.phases import MOVING
 from agentherd.plugin.problems import Problem, near
-from agentherd.plugin.words import condition, has_ended
+from agentherd.plugin.words import condition, has_ended, is_of
 
 MAX_ATTEMPTS: Final = 100
 
@@ -203,7 +203,7 @@ def way_back(
     running = [
         each.metadata.name
         for each in upgrades
-        if each.spec.target_ref.name == name
+        if is_of(each, agent)
         and not has_ended(each)
         and each.spec.to is not None
         and each.spec.to.revision == revision
@@ -231,7 +231,7 @@ def running_in(agent: Agent, upgrades: list[AgentUpgrade]) -> str | None:
         (
             each.metadata.name
             for each in upgrades
-            if each.spec.target_ref.name == agent.metadata.name
+            if is_of(each, agent)
             and each.status.phase not in {None, UpgradePhase.PENDING}
             and not has_ended(each)
         ),

@@ -18,7 +18,7 @@ from agentherd.api import Agent, AgentUpgrade, UpgradePhase
 from agentherd.domain.kinds import REVISION_LABEL, TRAFFIC_LABEL, TRAFFIC_OFF
 from agentherd.plugin.overview import agent_data, upgrade_data
 from agentherd.plugin.terminal import coloured
-from agentherd.plugin.words import duration, has_ended, printable, step
+from agentherd.plugin.words import duration, has_ended, is_of, printable, step
 
 Object = Mapping[str, Any]
 
@@ -90,7 +90,7 @@ def family(
     now: datetime,
 ) -> Family:
     """Sort out what belongs to an Agent. ReplicaSets and pods are as on the wire."""
-    own = [u for u in upgrades if u.spec.target_ref.name == agent.metadata.name]
+    own = [u for u in upgrades if is_of(u, agent)]
     own.sort(key=lambda each: str(each.metadata.creation_timestamp), reverse=True)
     labels = (each["metadata"].get("labels", {}) for each in replica_sets)
     return Family(

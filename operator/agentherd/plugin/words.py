@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from agentherd.api import Agent, AgentUpgrade
+from agentherd.api import Agent, AgentUpgrade, TargetKind
 from agentherd.api.analysis import Side
 from agentherd.api.meta import Condition
 from agentherd.domain.upgrades.change import is_asked_again
@@ -91,6 +91,12 @@ def has_ended(upgrade: AgentUpgrade) -> bool:
     """Whether nothing happens any more, as far as the operator has seen what is asked for."""
     seen = upgrade.status.observed_generation == upgrade.metadata.generation
     return seen and upgrade.status.phase in ENDED and not is_asked_again(upgrade)
+
+
+def is_of(upgrade: AgentUpgrade, agent: Agent) -> bool:
+    """Whether an upgrade changes an Agent, and not a ModelDeployment of the same name."""
+    target = upgrade.spec.target_ref
+    return target.kind is TargetKind.AGENT and target.name == agent.metadata.name
 
 
 def condition(subject: Agent | AgentUpgrade, kind: str) -> Condition | None:

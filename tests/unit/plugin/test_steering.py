@@ -8,6 +8,7 @@ import pytest
 from tests.unit.plugin.samples import (
     NEW,
     NOON,
+    NOW,
     OLD,
     OLDER,
     agent,
@@ -24,6 +25,7 @@ from agentherd.domain.upgrades.approval import standing
 from agentherd.plugin import steering
 from agentherd.plugin.problems import Problem
 from agentherd.plugin.steering import Steer
+from agentherd.plugin.tree import family
 
 
 def rollback(found: AgentUpgrade) -> Steer:
@@ -244,6 +246,18 @@ def test_an_upgrade_that_goes_back_already_is_not_made_twice() -> None:
     found = steering.way_back(agent(), [waiting], revision=OLDER, kept=[OLDER], reason=None)
 
     assert found == "hello-back"
+
+
+def test_an_upgrade_of_a_model_of_the_same_name_is_nothing_to_an_agent() -> None:
+    """Nobody waits for it, and it leads the Agent nowhere."""
+    model = {"kind": "ModelDeployment", "name": "hello"}
+    swap = upgrade("swap", spec={"targetRef": model, "to": {"revision": OLDER}})
+
+    assert steering.running_in(agent(), [swap]) is None
+    assert isinstance(
+        steering.way_back(agent(), [swap], revision=OLDER, kept=[OLDER], reason=None), dict
+    )
+    assert family(agent(), [swap], replica_sets=[], pods=[], now=NOW).upgrades == ()
 
 
 @pytest.mark.parametrize(
