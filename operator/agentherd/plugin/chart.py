@@ -16,7 +16,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from agentherd.api import AgentUpgrade
-from agentherd.api.analysis import Look, Side
+from agentherd.api.analysis import AnalysisStatus, Look, Side
+from agentherd.domain.judging.analysis import tells_errors
 from agentherd.plugin.problems import Absent
 from agentherd.plugin.words import milliseconds
 
@@ -45,13 +46,13 @@ class Panel:
     form: Callable[[float], str]
 
     @property
-    def most(self) -> float:
-        """The largest value, or 0."""
-        return max((v for c in self.curves for v in c.values if v is not None), default=0.0)
+    def most(self) -> float | None:
+        """The largest value; None where nothing was seen."""
+        return max((v for c in self.curves for v in c.values if v is not None), default=None)
 
 
-def looks_of(upgrade: AgentUpgrade) -> Sequence[Look]:
-    """What was seen over the time of the attempt.
+def analysis_of(upgrade: AgentUpgrade) -> AnalysisStatus:
+    """What was seen over the time of the attempt, in at least one look.
 
     Raises:
         Absent: nothing.
@@ -63,32 +64,38 @@ def looks_of(upgrade: AgentUpgrade) -> Sequence[Look]:
             f"nothing was measured of {name} yet: that begins when the new version gets requests, "
             "and needs spec.metrics in the Agent"
         )
-    return analysis.looks
+    return analysis
 
 
-def panels(looks: Sequence[Look]) -> tuple[Panel, ...]:
+def panels(analysis: AnalysisStatus) -> tuple[Panel, ...]:
     """The three pictures of a chart, from top to bottom."""
+    looks = analysis.looks
     new, old = [each.canary for each in looks], [each.stable for each in looks]
     weights = tuple(float(each.weight) for each in looks)
+    # Where pods do not tell of errors, none were counted.
+    errors = _error_share if tells_errors(analysis) else _unknown
     return (
         Panel("weight of the new version", (Curve("new", "cyan", weights),), _percent),
-        _both("errors", _error_share, new, old, _percent),
+        _both("errors", errors, new, old, _percent),
         _both("mean latency", _mean_latency, new, old, milliseconds),
     )
 
 
 def chart(upgrade: AgentUpgrade, *, width: int) -> RenderableType:
     """The chart for a terminal."""
-    looks = looks_of(upgrade)
+    analysis = analysis_of(upgrade)
+    looks = analysis.looks
     columns = min(width, WIDEST) - LABEL
     spread = spread_over(looks, columns)
     lines: list[RenderableType] = [
         Text.assemble(("upgrade ", "dim"), (upgrade.metadata.name, "bold"))
     ]
-    for panel in panels(looks):
-        lines += ["", Text.assemble((panel.title, "bold"), f"  max {panel.form(panel.most)}")]
+    for panel in panels(analysis):
+        most = panel.most
+        told = "not told" if most is None else f"max {panel.form(most)}"
+        lines += ["", Text.assemble((panel.title, "bold"), f"  {told}")]
         for curve in panel.curves:
-            lines += _drawn(curve, spread, most=panel.most)
+            lines += _drawn(curve, spread, most=most or 0)
     lines += [_axis(looks, columns)]
     return Group(*lines)
 
@@ -155,6 +162,10 @@ def _both(
 
 def _error_share(side: Side) -> float | None:
     return 100 * side.errors / side.requests if side.requests else None
+
+
+def _unknown(_: Side) -> None:
+    return None
 
 
 def _mean_latency(side: Side) -> float | None:

@@ -137,6 +137,22 @@ def test_errors_that_nobody_tells_are_not_called_none() -> None:
     assert re.search(r"^new +500 +–", shown, re.MULTILINE)
 
 
+def test_a_chart_draws_nothing_of_what_nobody_tells() -> None:
+    """A line at the bottom would be a version without errors, and one that answers at once."""
+    found = judged().model_dump(by_alias=True, exclude_none=True)
+    analysis = found["status"]["analysis"]
+    analysis["pods"] = [{"uid": "a", "requests": 500}]
+    for look in analysis["looks"]:
+        for name in ("canary", "stable"):
+            look[name] |= {"timed": 0, "microseconds": 0}
+
+    shown = drawn(chart(AgentUpgrade.model_validate(found), width=80))
+
+    assert "errors  not told" in shown
+    assert "mean latency  not told" in shown
+    assert not re.search("^(new|old) +▁", shown, re.MULTILINE)
+
+
 def test_what_others_wrote_moves_no_cursor() -> None:
     """A comment in the cluster is no way into the terminal of whoever reads it."""
     found = read(AgentUpgrade, hostile().model_dump(by_alias=True, exclude_none=True))
