@@ -10,7 +10,7 @@ import pytest
 from tests.twin.samples import NOON, pod_view
 from tests.unit.domain.runs import NEW, OLD, SETTLED, begun, found, fresh, seen_with
 
-from agentherd.api import Analysis, AnalysisStatus, Metrics, UpgradePhase, Verdict
+from agentherd.api import Analysis, AnalysisStatus, Evidence, Metrics, UpgradePhase, Verdict
 from agentherd.domain.observation import AgentObservation
 from agentherd.domain.plan import digest
 from agentherd.domain.readings import Reading, Totals
@@ -134,6 +134,19 @@ def test_what_people_say_is_told_where_nothing_is_measured() -> None:
     assert analysis(run).score.total == 300
     assert analysis(run).message.startswith("nothing has been measured yet: feedback 1 of 5")
     assert run.status.phase is UpgradePhase.PROMOTING
+
+
+def test_what_people_say_has_nothing_compared_that_is_not_to_be() -> None:
+    """As a way back to a former revision, which is judged by nothing else."""
+    feedback = {"upgrade": {"feedback": [{"from": "me", "rating": 5}]}}
+    readings = {"new": told(200, 100), "old": told(1000, 0)}
+
+    seen = at_step_two({"analysis": look(0)}, judged=False, readings=readings, **feedback)
+    run = found(seen, now=LATER)
+
+    assert run.status.phase is UpgradePhase.PROMOTING
+    assert (analysis(run).canary.requests, analysis(run).evidence) == (0, Evidence())
+    assert analysis(run).message.startswith("nothing has been measured yet: feedback 5 of 5")
 
 
 def test_feedback_that_was_withdrawn_is_told_no_more() -> None:

@@ -61,15 +61,16 @@ def judgement_of(
         if not settings.metrics and not upgrade.spec.feedback:
             return None, NOTHING
         analysis = _nothing_yet(seen)
-    analysis = looked(
-        analysis,
-        settings,
-        canary=_counted_of(seen, status.to_revision),
-        stable=_counted_of(seen, status.from_revision, baseline=_is_fresh(settings, status)),
-        weight=status.weight,
-        counters=_counters(seen),
-        now=now,
-    )
+    if _settled(status) is not None:
+        analysis = looked(
+            analysis,
+            settings,
+            canary=_counted_of(seen, status.to_revision),
+            stable=_counted_of(seen, status.from_revision, baseline=_is_fresh(settings, status)),
+            weight=status.weight,
+            counters=_counters(seen),
+            now=now,
+        )
     known = measured(analysis.metrics, settings.metrics, answers(seen, upgrade))
     analysis = analysis.model_copy(update={"metrics": known})
     situation = _situation(seen, status, course, analysis, settings)
@@ -102,9 +103,15 @@ def carried_on(
 
 
 def settings_of(spec: AgentUpgradeSpec, status: AgentUpgradeStatus) -> Analysis | None:
-    """How the attempt is judged, as it was settled when it began; what people say counts always."""
-    settled = status.strategy.analysis if status.strategy is not None else None
-    return settled or (Analysis() if spec.feedback else None)
+    """How the attempt is judged, as it was settled when it began; what people say counts always.
+
+    That alone has nothing compared.
+    """
+    return _settled(status) or (Analysis() if spec.feedback else None)
+
+
+def _settled(status: AgentUpgradeStatus) -> Analysis | None:
+    return status.strategy.analysis if status.strategy is not None else None
 
 
 def _nothing_yet(seen: AgentObservation) -> AnalysisStatus:
@@ -145,7 +152,7 @@ def _situation(
     new = _side_of(seen, "new", status.to_revision)
     stable = _side_of(seen, "stable", status.from_revision, baseline=fresh)
     return Situation(
-        compared=seen.agent.spec.metrics is not None,
+        compared=seen.agent.spec.metrics is not None and _settled(status) is not None,
         step=status.step,
         weight=weight if served else 0,
         last=at_a_step and status.step == len(course.steps),
