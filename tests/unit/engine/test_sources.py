@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from aiohttp import web as server
@@ -15,6 +17,7 @@ from yarl import URL
 from agentherd.api import HTTPRequest, PrometheusQuery
 from agentherd.domain.judging.reach import Reach
 from agentherd.engine.sources import http, prometheus
+from agentherd.engine.sources.inquiries import SLOW_AT_ONCE
 from agentherd.engine.sources.names import THREADS
 from agentherd.engine.sources.web import BODY_LIMIT, NoAnswer, over_the_web
 
@@ -226,6 +229,44 @@ def test_a_slow_name_server_keeps_nobody_else_waiting(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("socket.getaddrinfo", slow)
     asyncio.run(ask())
+
+
+def test_names_that_nobody_knows_keep_no_other_name_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many as there are slow sources that are waited for."""
+    known = threading.Event()
+    find = socket.getaddrinfo
+
+    def slow(host: str, *more: Any, **fields: Any) -> Any:
+        if host.endswith(".test"):
+            known.wait(10)
+            raise OSError("not known")
+        return find(host, *more, **fields)
+
+    async def answer(_: server.Request) -> server.Response:
+        return server.json_response(3)
+
+    async def ask() -> float:
+        app = server.Application()
+        app.router.add_get("/", answer)
+        async with TestServer(app) as live, over_the_web(ANYWHERE, timeout=5) as session:
+            lost = [
+                asyncio.create_task(session.get(URL(f"http://judge-{number}.test/")))
+                for number in range(SLOW_AT_ONCE)
+            ]
+            await asyncio.sleep(0.05)
+            try:
+                url = f"http://localhost:{live.port}/"
+                return await http.ask(session, HTTPRequest(url=url))
+            finally:
+                known.set()
+                await asyncio.wait(lost)
+                assert all(isinstance(each.exception(), NoAnswer) for each in lost)
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+
+    assert asyncio.run(ask()) == 3
 
 
 # Prometheus

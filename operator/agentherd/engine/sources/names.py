@@ -15,7 +15,9 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-THREADS: Final = 32
+THREADS: Final = 256
+"""More than there are questions open together, so that no name waits for another one. They are
+started as they are needed, and where names are found soon, few are."""
 
 
 class Names(AbstractResolver):
