@@ -336,7 +336,9 @@ def _steer(
 
 def _tell(done: Done, where: dict[str, Any]) -> None:
     """Say what was done; how to go on stands on standard error, where no program reads it."""
-    click.echo(done.said)
+    from agentherd.plugin import terminal
+
+    terminal.console().out(done.said, highlight=False)
     given = "".join(f" --{key} {value}" for key, value in where.items() if value)
     for verb in done.hints:
         click.echo(f"  kubectl agentherd {verb} {done.upgrade}{given}", err=True)

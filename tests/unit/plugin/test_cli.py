@@ -189,6 +189,22 @@ def test_a_pipe_that_is_closed_is_no_error(shop: Shop) -> None:
     assert words == ""
 
 
+def test_an_output_that_knows_few_characters_gets_others(shop: Shop) -> None:
+    """What was done is told, and no traceback."""
+    words = ["feedback", "hello", "--rating", "4", "--from", "Žofie"]
+    done = subprocess.run(
+        [sys.executable, "-m", "agentherd.plugin.cli", *words],
+        env=os.environ | {"KUBECONFIG": shop.kubeconfig, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert "Traceback" not in done.stderr
+    assert done.stdout == "?ofie gives hello-3 4 of 5.\n"
+
+
 @pytest.mark.parametrize("words", [["status"], ["explain", "hello"], ["tree"], ["chart", "hello"]])
 def test_a_narrow_terminal_gets_lines_that_fit(words: list[str], shop: Shop) -> None:
     """In colours, unless they are not wanted."""
