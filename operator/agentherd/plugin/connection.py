@@ -59,6 +59,9 @@ class Moment:
     version: str
 
 
+GONE: Final = 410
+"""The code of an API server that has forgotten what is asked for."""
+
 PAGE: Final = 200
 """How many characters are told of an answer that is not that of an API server."""
 
@@ -154,6 +157,7 @@ class Connection:
 
         Raises:
             Expired: the server has forgotten what came after that version.
+            Unanswered: it has ended in another way than it should.
         """
         query = {
             "watch": "1",
@@ -165,10 +169,20 @@ class Connection:
         path = kind.path(self.namespace)
         with self._open("GET", path, kind=kind, query=query, timeout=WATCH_SECONDS + 15) as lines:
             for line in lines:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise Expired(event["object"].get("message", ""))
-                yield event["type"], event["object"]
+                change, changed = self._event(line)
+                if change == "ERROR":
+                    message = changed.get("message", "")
+                    if changed.get("code") == GONE:
+                        raise Expired(message)
+                    raise Unanswered(f"the watch broke off: {printable(message)}")
+                yield change, changed
+
+    def _event(self, line: bytes) -> tuple[str, Object]:
+        try:
+            event = json.loads(line)
+        except ValueError as error:
+            raise Unanswered(f"the watch of {self._host} broke off in the middle") from error
+        return event["type"], event["object"]
 
     def _send(self, method: str, path: str, **options: Any) -> Object:
         with self._open(method, path, timeout=self._timeout, **options) as response:
@@ -261,7 +275,7 @@ class Connection:
             raise Absent(message)
         if status == 409:
             raise Changed(f"{message}; run the command again")
-        if status == 410:
+        if status == GONE:
             raise Expired(message)
         if status == 429 or status >= 500:
             raise Unanswered(f"the API server is not able to answer: {message}; try again")

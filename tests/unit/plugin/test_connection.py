@@ -14,6 +14,7 @@ import pytest
 from tests.unit.plugin.servers import Answer, kubeconfig, server, told
 
 from agentherd.domain.kinds import AGENT
+from agentherd.plugin import following
 from agentherd.plugin.connection import Connection, Expired, Place
 from agentherd.plugin.following import Following, Sight
 from agentherd.plugin.problems import Absent, Changed, Denied, Problem, Unanswered
@@ -163,13 +164,39 @@ def test_a_watch_starts_anew_when_the_server_has_forgotten(tmp_path: Path) -> No
         return 200, json.dumps({"items": items, "metadata": {"resourceVersion": "1"}})
 
     with server(answer) as port:
-        following = Following(Connection(kubeconfig(tmp_path, port)), {AGENT: ""})
-        sights = following.sights(tick=5)
+        sights = Following(Connection(kubeconfig(tmp_path, port)), {AGENT: ""}).sights(tick=5)
 
         assert names_of(next(sights)) == ["a", "b"]
         assert names_of(next(sights)) == ["b"]
         with pytest.raises(Denied):
             next(sights)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"type": "ADDED", "obj', '{"type": "ERROR", "object": {"code": 500, "message": "down"}}'],
+    ids=["cut off", "an error of the server"],
+)
+def test_a_watch_that_breaks_off_goes_on_after_a_while(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stands between may cut off a line in the middle; it is told, and waited for."""
+    monkeypatch.setattr(following, "AGAIN", 0)
+
+    def answer(_method: str, path: str) -> Answer:
+        if "watch=1" in path:
+            return 200, line
+        items = [{"metadata": {"name": "a", "uid": "a"}}]
+        return 200, json.dumps({"items": items, "metadata": {"resourceVersion": "1"}})
+
+    with server(answer) as port:
+        sights = Following(Connection(kubeconfig(tmp_path, port)), {AGENT: ""}).sights(tick=5)
+        first, second, third = (next(sights) for _ in range(3))
+        del sights
+
+    assert names_of(first) == names_of(third) == ["a"]
+    assert second is not None
+    assert "broke off" in second.trouble
 
 
 def names_of(sight: Sight | None) -> list[str]:
