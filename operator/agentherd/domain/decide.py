@@ -88,7 +88,9 @@ SETTLE: Final = timedelta(seconds=2)
 def decide(seen: AgentObservation | Leftovers, now: datetime) -> Plan:
     """The plan for one Agent and all that belongs to it."""
     if isinstance(seen, Leftovers):
-        return Plan.of(without_agent(seen, now))
+        due = (i for i in without_agent(seen, now) if _is_due(seen, i, None, now))
+        again = (failure.retry_at for failure in seen.failures.values() if failure.retry_at > now)
+        return Plan.of(due, wake_at=min(again, default=None))
     if seen.agent.metadata.deletion_timestamp is not None:
         return Plan()
     if seen.unmanaged or seen.unreadable:
@@ -209,13 +211,15 @@ def _planned(
     )
 
 
-def _is_due(seen: AgentObservation, intent: Intent, under_way: Run | None, now: datetime) -> bool:
+def _is_due(
+    seen: AgentObservation | Leftovers, intent: Intent, under_way: Run | None, now: datetime
+) -> bool:
     if isinstance(intent, WriteStatus | Emit):
         return True
     failure = seen.failures.get(intent.ref)
     if failure is None or failure.retry_at <= now:
         return True
-    return is_asked_anew(failure, intent.ref, seen.agent.metadata.name, under_way)
+    return is_asked_anew(failure, intent.ref, seen.key.name, under_way)
 
 
 # What is wanted and how far it is

@@ -49,13 +49,14 @@ class SeenUpgrade:
 class Leftovers:
     """What refers to an Agent that does not exist: upgrades, and routes it has left marked.
 
-    `kind` tells whether it would be an Agent or another workload.
+    `kind` tells whether it would be an Agent or another workload. `failures` are refused writes.
     """
 
     key: Key
     kind: Kind = AGENT
     upgrades: Mapping[str, SeenUpgrade] = field(default_factory=dict)
     routes: Mapping[tuple[Kind, Key], RouteView] = field(default_factory=dict)
+    failures: Mapping[Ref, Failure] = field(default_factory=dict)
 
     @property
     def owner(self) -> Owner | None:

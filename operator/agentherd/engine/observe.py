@@ -123,7 +123,8 @@ def agent_observer(
             routes = store.routes.of(key)
             if not upgrades and not routes:
                 return None
-            return Leftovers(key=key, kind=store.kind, upgrades=upgrades, routes=routes)
+            left = Leftovers(key=key, kind=store.kind, upgrades=upgrades, routes=routes)
+            return replace(left, failures=_about(failures, left.generation))
         agent = _with_model(agent_of(cast("Workload", record.subject)), store, find_model)
         generation = agent.metadata.generation
         named = find(Key(key.namespace, spec_upgrade_name(key.name, generation)))
@@ -154,11 +155,16 @@ def agent_observer(
                 *(_dependency(store, key, name) for name in agent.spec.depends_on),
                 *_needed_model(agent, find_model),
             ),
-            failures={r: f for r, f in failures.items() if f.generation == generation},
+            failures=_about(failures, generation),
             name_taken=named is not None and named.metadata.name not in upgrades,
         )
 
     return observe
+
+
+def _about(failures: Mapping[Ref, Failure], generation: int) -> Mapping[Ref, Failure]:
+    """The refusals that a change of the spec has not made obsolete."""
+    return {ref: each for ref, each in failures.items() if each.generation == generation}
 
 
 def _unreadable(upgrades: Mapping[str, SeenUpgrade]) -> str:

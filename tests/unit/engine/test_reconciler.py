@@ -13,7 +13,16 @@ from tests.twin import Rig, Twin, agent, raw_agent
 from tests.twin.rig import loop_clock
 
 from agentherd.domain.errors import Conflict, Forbidden, Invalid, Unreachable
-from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, REVISION_LABEL, SERVICE, Key
+from agentherd.domain.kinds import (
+    AGENT,
+    CANARY_ANNOTATION,
+    HTTP_ROUTE,
+    POD,
+    REPLICA_SET,
+    REVISION_LABEL,
+    SERVICE,
+    Key,
+)
 from agentherd.domain.plan import Plan
 from agentherd.domain.revision import revision_of
 from agentherd.engine.applier import Applier
@@ -155,6 +164,25 @@ async def test_a_refused_write_is_tried_again_when_it_is_due(
         late = tries(twin, "Service")
 
     assert (early, late) == (1, 2)
+
+
+async def test_a_route_of_nobody_that_cannot_be_freed_is_tried_again_when_it_is_due(
+    rig: Rig, twin: Twin
+) -> None:
+    """The Agent is gone, and nothing else is left of it that would say so."""
+    twin.refusals["HTTPRoute", "shop"] = Forbidden("no")
+    backends = [{"name": name, "port": 80} for name in ("greeter", "greeter-0123456789")]
+    metadata = {"namespace": "default", "annotations": {CANARY_ANNOTATION: "greeter"}}
+    rules = [{"backendRefs": backends}]
+    twin.put(HTTP_ROUTE, {"metadata": {"name": "shop"} | metadata, "spec": {"rules": rules}})
+
+    rig.feed()
+    await rig.work()
+    early = len(twin.requests)
+    await asyncio.sleep(FORBIDDEN_RETRY.total_seconds())
+    await rig.work()
+
+    assert (early, len(twin.requests)) == (1, 2)
 
 
 async def test_a_refusal_is_forgotten_when_the_spec_changes(rig: Rig, twin: Twin) -> None:
