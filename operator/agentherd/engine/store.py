@@ -362,10 +362,13 @@ class Store:
             self._leave(kind, known)
         family = Key(child.namespace, child.workload)
         self._families.setdefault(family, {}).setdefault(kind, {})[child.name] = child
-        if own:
-            news = known is not None and known.reported != child.reported
-        else:
+        if not own:
             news = known is None or replace(known, version=child.version) != child
+        elif known is not None and known.workload == child.workload:
+            news = known.reported != child.reported
+        else:
+            # It may have been there all along, without the label by which it is found.
+            news = any(child.reported)
         if news:
             self._wake(family)
 

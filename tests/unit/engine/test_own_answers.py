@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.twin import raw_agent
+from tests.twin import Rig, Twin, raw_agent
 
 from agentherd.domain.kinds import AGENT, POD, REPLICA_SET, Key, Kind
 from agentherd.engine.store import Store
@@ -82,6 +82,29 @@ def test_a_report_that_crossed_a_write_of_the_child_is_not_lost(
     store.put(kind, _child(kind, 2, status=status))
 
     assert woken == [GREETER]
+
+
+@pytest.mark.parametrize("label", ["app.kubernetes.io/managed-by", "agentherd.dev/agent"])
+async def test_what_is_told_of_a_child_that_was_lost_from_sight_is_not_lost(
+    rig: Rig, twin: Twin, label: str
+) -> None:
+    """A label by which it is found was taken away: what it says comes with the label put back."""
+    twin.put(AGENT, raw_agent(replicas=2))
+    await rig.until_quiet()
+    (name,) = twin.names(REPLICA_SET)
+
+    twin.edit(REPLICA_SET, name, {"metadata": {"labels": {label: None}}})
+    await rig.until_quiet()
+
+    status = twin.live(AGENT, "greeter")["status"]
+    assert (status["phase"], status["availableReplicas"]) == ("Online", 2)
+
+
+def test_the_answer_to_the_making_of_a_child_wakes_nobody(store: Store, woken: list[Key]) -> None:
+    """Nothing is told of it yet."""
+    store.put(REPLICA_SET, _child(REPLICA_SET, 1), own=True)
+
+    assert woken == []
 
 
 def test_the_answer_to_a_scaling_wakes_nobody(store: Store, woken: list[Key]) -> None:
