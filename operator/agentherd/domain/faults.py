@@ -77,7 +77,7 @@ def _fault(pod: Mapping[str, Any]) -> Fault | None:
     if status.get("phase") == "Failed":
         why = status.get("message") or status.get("reason") or "it has failed"
         return Fault(Reason.CRASHING, f"pod {name}: {why}")
-    return _probe_fault(name, status)
+    return _probe_fault(pod)
 
 
 def is_creating(pod: Mapping[str, Any]) -> bool:
@@ -164,7 +164,7 @@ def _exit_fault(where: str, terminated: Mapping[str, Any], *, restarts: int) -> 
     return Fault(Reason.CRASHING, f"{where} exited with code {code}{times}{said}", at)
 
 
-def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
+def _probe_fault(pod: Mapping[str, Any]) -> Fault | None:
     """A pod that was ready and is not any more.
 
     One that never was ready is starting, however long it takes: the progress deadline judges
@@ -172,12 +172,13 @@ def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
     ready for the first time, so its Ready condition is no younger than its Initialized one. A busy
     kubelet tells them only after the containers have started.
     """
+    name, status = pod["metadata"]["name"], pod.get("status", {})
     ready = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), None)
     if ready is None or ready["status"] == "True":
         return None
     told = [c for c in status["conditions"] if c["type"] == "Initialized"]
     first = max((c.get("lastTransitionTime") or "" for c in told), default="")
-    for container in status.get("containerStatuses", ()):
+    for container in _lasting(pod):
         running = container.get("state", {}).get("running")
         if (
             running
@@ -187,7 +188,7 @@ def _probe_fault(pod: str, status: Mapping[str, Any]) -> Fault | None:
         ):
             return Fault(
                 Reason.PROBES_FAIL,
-                f"pod {pod}, container {container['name']} was ready and now fails its "
+                f"pod {name}, container {container['name']} was ready and now fails its "
                 "readiness probe",
                 _time(ready.get("lastTransitionTime")),
             )

@@ -153,6 +153,18 @@ def test_a_pod_that_was_ready_and_fails_its_probe_has_a_fault() -> None:
     assert fault.reason is Reason.PROBES_FAIL
 
 
+def test_a_container_beside_the_others_that_fails_its_probe_is_a_fault_too() -> None:
+    """The pod is no more ready than it is."""
+    beside = {"initContainers": [{"name": "agent", "restartPolicy": "Always"}]}
+    seen = probed(ready_changed="2026-11-21T12:05:00Z") | {"spec": beside}
+    seen["status"]["initContainerStatuses"] = seen["status"].pop("containerStatuses")
+
+    fault = pod_fault(seen)
+
+    assert fault is not None
+    assert fault.reason is Reason.PROBES_FAIL
+
+
 @pytest.mark.parametrize(
     "raw",
     [
