@@ -1,15 +1,15 @@
 """Carry out a plan: intent by intent, in its order, each guarded by what it expects to find.
 
 A write that the server refuses does not stop the others of its stage, since they may still serve
-people. But nothing is said or scaled on a plan whose traffic or records were refused: it would not
-be true, and pods would be taken away from requests that still come. One that gets no answer stops
-all, since the rest would fare no better. What was refused comes back as failures, for the rules to
-tell about.
+people. But nothing is said or scaled on a plan of which something before that was refused: it would
+not be true, and pods would be taken away from requests that still come. The next turn, which knows
+of the refusal, says and does what is left. A write that gets no answer stops all, since the rest
+would fare no better. What was refused comes back as failures, for the rules to tell about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -64,6 +64,11 @@ class Refusal:
     ref: Ref
     error: TerminalError
     stage: Stage
+
+
+def is_left_out(intent: Intent, refusals: Iterable[Refusal]) -> bool:
+    """Whether an intent is left to the next turn because of what was refused before it."""
+    return any(refusal.stage < min(intent.stage, Stage.STATUS) for refusal in refusals)
 
 
 class Answers(Protocol):
@@ -123,7 +128,7 @@ class Applier:
         refusals: list[Refusal] = []
         for intent in plan.intents:
             self._confirm_lead()
-            if any(refusal.stage < min(intent.stage, Stage.CHILDREN) for refusal in refusals):
+            if is_left_out(intent, refusals):
                 break
             try:
                 await self._do(key, owner, intent)

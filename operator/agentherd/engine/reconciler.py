@@ -23,7 +23,7 @@ from agentherd.domain.readings import Target
 from agentherd.domain.reasons import Reason
 from agentherd.domain.warmth import WarmUpRequest
 from agentherd.engine.about import ABOUT, About
-from agentherd.engine.applier import Applier, Refusal
+from agentherd.engine.applier import Applier, Refusal, is_left_out
 from agentherd.engine.metrics import Metrics
 from agentherd.engine.work_queue import WorkQueue
 
@@ -229,11 +229,15 @@ class Reconciler(Generic[O]):
         """
         known = self._failures.get(key, {})
         refused = {refusal.ref: refusal.error for refusal in refusals}
-        tried = {intent.ref for intent in plan.intents if isinstance(intent, Write)}
+        writes = [intent for intent in plan.intents if isinstance(intent, Write)]
+        left = {write.ref for write in writes if is_left_out(write, refusals)}
+        tried = {write.ref for write in writes} - left
         kept = {
             ref: failure
             for ref, failure in known.items()
-            if ref not in tried and failure.generation == seen.generation and failure.retry_at > now
+            if ref not in tried
+            and failure.generation == seen.generation
+            and (ref in left or failure.retry_at > now)
         }
         for ref, error in refused.items():
             retry = REFUSED_RETRY if isinstance(error, Invalid) else FORBIDDEN_RETRY

@@ -207,6 +207,18 @@ async def test_a_refusal_does_not_stop_the_others(
     assert twin.names(SERVICE_ACCOUNT) == ["greeter"]
 
 
+async def test_what_is_said_of_it_waits_when_something_before_was_refused(
+    twin: Twin, applier: Applier, owner: Owner
+) -> None:
+    """It was decided as if all that comes before had been done."""
+    twin.refusals["Service", "greeter"] = Forbidden("no")
+    missing = [replace(apply(kind), stage=Stage.CHILDREN) for kind in (SERVICE, SERVICE_ACCOUNT)]
+
+    await applier.carry_out(GREETER, owner, plan(*missing, STATUS, apply(DISRUPTION_BUDGET)))
+
+    assert verbs(twin) == ["APPLY Service", "APPLY ServiceAccount"]
+
+
 async def test_no_answer_stops_the_rest(twin: Twin, applier: Applier, owner: Owner) -> None:
     """The rest would fare no better, and all of it comes again."""
     twin.interrupt(1, "before", Unreachable("no answer"))

@@ -166,6 +166,35 @@ async def test_a_refused_write_is_tried_again_when_it_is_due(
     assert (early, late) == (1, 2)
 
 
+async def test_nothing_is_called_ready_of_which_a_part_is_refused(rig: Rig, twin: Twin) -> None:
+    """Not for a moment either: somebody may wait for just that."""
+    config = {"a": "1"}
+    name = f"greeter-{revision_of(agent(config=config).spec).hash}"
+    twin.refusals["ConfigMap", name] = Forbidden("no")
+    twin.put(AGENT, raw_agent(replicas=0, config=config))
+
+    rig.feed()
+    await rig.work()
+
+    statuses = [r.body["status"] for r in twin.requests if r.verb == "APPLY_STATUS" and r.body]
+    assert [status["phase"] for status in statuses] == ["Error"]
+
+
+async def test_two_refusals_do_not_take_turns_in_the_status(rig: Rig, twin: Twin) -> None:
+    """Where one keeps the other from being tried, that is as good as refused still."""
+    twin.refusals["Service", "greeter"] = Forbidden("exceeded quota")
+    twin.refusals["ReplicaSet", first_set()] = Forbidden("no")
+    twin.put(AGENT, raw_agent())
+    rig.feed()
+    await rig.work()
+    before = twin.live(AGENT, "greeter")["metadata"]["resourceVersion"]
+
+    await rig.live(seconds=4 * int(FORBIDDEN_RETRY.total_seconds()))
+
+    assert tries(twin, "ReplicaSet") > 3
+    assert twin.live(AGENT, "greeter")["metadata"]["resourceVersion"] == before
+
+
 async def test_a_route_of_nobody_that_cannot_be_freed_is_tried_again_when_it_is_due(
     rig: Rig, twin: Twin
 ) -> None:
