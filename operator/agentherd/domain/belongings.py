@@ -127,6 +127,25 @@ def reloaded_pods(seen: AgentObservation, status: AgentStatus) -> Iterator[Merge
         yield Merge(kind=POD, name=name, uid=pod.uid, patch=patch, stage=Stage.SCALE)
 
 
+def adopted(seen: AgentObservation, written: Collection[Ref]) -> Iterator[Merge]:
+    """Take back what nobody owns any more, so that it goes with the Agent.
+
+    That is what an Agent of the same name has left behind that was deleted without its children.
+    What is `written` anyway gets its owner with that.
+    """
+    kinds: Iterable[tuple[Kind, Mapping[str, Child]]] = (
+        (CONFIG_MAP, seen.config_maps),
+        (CONTROLLER_REVISION, seen.revisions),
+        (REPLICA_SET, seen.replica_sets),
+    )
+    for kind, live in kinds:
+        for name, child in sorted(live.items()):
+            left = child.owner is None and seen.made(child) and not child.deleting
+            if left and Ref(kind.name, name) not in written:
+                patch = {"metadata": {"ownerReferences": [children.owner(seen.agent)]}}
+                yield Merge(kind=kind, name=name, uid=child.uid, patch=patch, stage=Stage.SCALE)
+
+
 def obsolete(seen: AgentObservation, choice: Choice, status: AgentStatus) -> Iterator[Delete]:
     """Remove the revisions beyond the history limit, with all that belongs to them.
 

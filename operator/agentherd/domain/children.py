@@ -206,15 +206,18 @@ def owned(agent: Agent, kind: Kind, name: str) -> Manifest:
             "name": name,
             "namespace": agent.metadata.namespace,
             "labels": labels(agent),
-            "ownerReferences": [
-                {
-                    "apiVersion": WORKLOADS[agent.KIND].api_version,
-                    "kind": agent.KIND,
-                    "name": agent.metadata.name,
-                    "uid": agent.metadata.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "ownerReferences": [owner(agent)],
         },
+    }
+
+
+def owner(agent: Agent) -> Manifest:
+    """The Agent as that with which its children go."""
+    return {
+        "apiVersion": WORKLOADS[agent.KIND].api_version,
+        "kind": agent.KIND,
+        "name": agent.metadata.name,
+        "uid": agent.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
     }

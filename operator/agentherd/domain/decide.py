@@ -18,6 +18,7 @@ from typing import Final
 from agentherd.api import AgentStatus, Phase, UpgradePhase
 from agentherd.domain.aside import hands_off, without_agent
 from agentherd.domain.belongings import (
+    adopted,
     agent_children,
     baseline_children,
     obsolete,
@@ -38,6 +39,7 @@ from agentherd.domain.plan import (
     Plan,
     Ref,
     Stage,
+    Write,
     WriteStatus,
 )
 from agentherd.domain.pods import measured, replaced, sized
@@ -189,6 +191,7 @@ def _planned(
         *obsolete(seen, choice, status),
         *_trials(seen, under_way),
     ]
+    intents += adopted(seen, {i.ref for i in intents if isinstance(i, Write)})
     told = [
         *agent_news(seen, status, verdict, now),
         *upgrade_news(seen, choice, under_way, split, now),

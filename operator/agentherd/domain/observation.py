@@ -166,6 +166,12 @@ class AgentObservation:
         """Whether `child` belongs to this very Agent, or to nobody and may be taken."""
         return child.owner in {self.agent.metadata.uid, None}
 
+    def made(self, child: Child) -> bool:
+        """Whether `child` is what we have made for this Agent, or an orphan of one of its name."""
+        if child.owner is None:
+            return bool(child.applied)
+        return child.owner == self.agent.metadata.uid
+
     def sets(self) -> list[ReplicaSetView]:
         """The ReplicaSets of this very Agent that are to stay, one of each revision."""
         return [view for view in self._lasting() if not view.baseline]

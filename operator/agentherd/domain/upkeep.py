@@ -35,7 +35,7 @@ def keep(
     if child is not None and (child.deleting or not seen.own(child)):
         return  # its end wakes us
     if manifest is None:
-        if child is not None and child.owner == seen.agent.metadata.uid:
+        if child is not None and seen.made(child):
             yield Delete(kind=kind, name=name, uid=child.uid, stage=stage)
         return
     wanted = digest(manifest)

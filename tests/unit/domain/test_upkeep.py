@@ -85,9 +85,18 @@ def test_a_child_that_is_not_wanted_any_more_is_deleted() -> None:
     assert write == Delete(kind=CONFIG_MAP, name="greeter-x", uid="u", stage=Stage.TRAFFIC)
 
 
-@pytest.mark.parametrize("live", [None, child(owner=None)], ids=["missing", "of nobody"])
+def test_what_an_earlier_agent_has_left_behind_is_deleted_if_it_is_not_wanted() -> None:
+    """Nobody else would, and it would outlive this one too."""
+    (write,) = writes(child(owner=None), None)
+
+    assert isinstance(write, Delete)
+
+
+@pytest.mark.parametrize(
+    "live", [None, child(owner=None, applied="")], ids=["missing", "of nobody"]
+)
 def test_what_is_not_ours_is_not_deleted(live: Child | None) -> None:
-    """A child of nobody may be somebody's."""
+    """What we have never applied may be somebody's."""
     assert writes(live, None) == []
 
 

@@ -150,7 +150,7 @@ def route_intents(seen: AgentObservation, split: Split) -> Intents:
     for place, view in seen.routes.items():
         if place == wanted or (traffic is not None and _is_all_there_is(seen, traffic, split)):
             continue
-        if view.owner == seen.agent.metadata.uid and not view.deleting:
+        if _is_left(seen, view) and not view.deleting:
             yield Delete(kind=place[0], name=view.name, uid=view.uid, stage=Stage.SCALE)
         elif seen.agent.metadata.name in view.canaries(seen.agent.KIND):
             yield restored(place[0], view, seen.identity.ref)
@@ -328,7 +328,7 @@ def _revision_services(seen: AgentObservation, split: Split) -> Intents:
             continue
         if name.rpartition("-")[2] in serving or child.deleting:
             continue
-        if child.owner == agent.metadata.uid:
+        if seen.made(child):
             yield Delete(kind=SERVICE, name=name, uid=child.uid, stage=Stage.SCALE)
 
 
@@ -396,6 +396,11 @@ def _own_route(seen: AgentObservation, traffic: Traffic, place: Place, split: Sp
 
 def _own(view: RouteView | None) -> RouteView | None:
     return view if view is not None and (view.owner or view.applied) else None
+
+
+def _is_left(seen: AgentObservation, view: RouteView) -> bool:
+    """Whether a route is one of the Agent's own; of nobody's only the one of its name is."""
+    return seen.made(view) and (view.owner is not None or view.name == seen.agent.metadata.name)
 
 
 def _mirror(seen: AgentObservation, traffic: Traffic, split: Split) -> int:
