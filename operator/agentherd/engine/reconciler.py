@@ -141,6 +141,7 @@ class Reconciler(Generic[O]):
         self._reconcile_seconds = metrics.reconcile_seconds.labels(kind=kind.name)
         self._transition_seconds = metrics.transition_seconds.labels(kind=kind.name)
         self._clock = clock
+        self._uids: dict[Key, str] = {}
         self._failures: dict[Key, dict[Ref, Failure]] = {}
         self._retries: dict[Key, int] = {}
         self._told: dict[Key, tuple[str, float]] = {}
@@ -179,7 +180,7 @@ class Reconciler(Generic[O]):
         """One turn for one object; `asked_at` is the loop time of the event behind it."""
         ABOUT.set(About(self._kind.name, key, self._correlation))
         now = self._clock()
-        seen = self._observe(key, self._failures.get(key, {}))
+        seen = self._look(key)
         if seen is None:
             self._forget(key)
             return
@@ -195,6 +196,20 @@ class Reconciler(Generic[O]):
         elif plan.wake_at is not None:
             wait = (plan.wake_at - now).total_seconds()
             self.queue.add_after(key, wait if plan.intents or wait > 0 else SAME_AGAIN)
+
+    def _look(self, key: Key) -> O | None:
+        """What is seen of an object, with nothing that is remembered of an earlier one of its name.
+
+        The first spec of both has the same generation.
+        """
+        seen = self._observe(key, self._failures.get(key, {}))
+        uid = seen.owner.identity.uid if seen is not None and seen.owner is not None else None
+        if self._uids.get(key, uid) != uid:
+            self._forget(key)
+            seen = self._observe(key, {})
+        if uid is not None:
+            self._uids[key] = uid
+        return seen
 
     def _patient(self, key: Key, plan: Plan) -> Plan:
         """Hold status writes that are not urgent until they have waited long enough."""
@@ -259,6 +274,7 @@ class Reconciler(Generic[O]):
         self._measurements.follow(key, ())
         self._sources.ask(key, ())
         self._warm_ups.follow(key, ())
+        self._uids.pop(key, None)
         self._failures.pop(key, None)
         self._retries.pop(key, None)
         self._told.pop(key, None)

@@ -228,6 +228,19 @@ async def test_a_refusal_is_forgotten_when_the_spec_changes(rig: Rig, twin: Twin
     assert twin.names(SERVICE) == ["greeter"]
 
 
+async def test_a_refusal_is_forgotten_when_the_agent_is_made_anew(rig: Rig, twin: Twin) -> None:
+    """Its first spec has the same generation as that of the one before, and nothing else of it."""
+    twin.refusals["ReplicaSet", first_set()] = Invalid("no such image")
+    twin.put(AGENT, raw_agent())
+    await rig.until_quiet()
+
+    twin.remove(AGENT, "greeter")
+    twin.put(AGENT, raw_agent(image="agent:2", metadata={"uid": "uid-anew"}))
+    await rig.until_quiet()
+
+    assert (phase(twin), ready(twin)["status"]) == ("Online", "True")
+
+
 async def test_a_refusal_that_is_over_is_forgotten(rig: Rig, twin: Twin) -> None:
     """The quota was raised; nobody has to touch the Agent."""
     twin.refusals["Service", "greeter"] = Forbidden("exceeded quota")
