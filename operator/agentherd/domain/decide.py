@@ -82,6 +82,7 @@ from agentherd.domain.upgrades.run import (
     run,
     stable_by_itself,
 )
+from agentherd.domain.upgrades.standing_in import stand_in_sizes
 
 SETTLE: Final = timedelta(seconds=2)
 """How long those who send to a Service may take to follow a change, unless the Agent says."""
@@ -131,10 +132,14 @@ def _planned(
         serving = revision_or_lost(seen, under_way.serving, choice.asked)
         stable = under_way.serving
     split = _split(seen, under_way, serving, choice.goal)
+    stand_ins = stand_in_sizes(seen, choice, under_way, serving) if stable is not None else {}
+    if stand_ins:
+        split = replace(split, selected=None)
     split = timely(seen, split, settle=settle, now=now)
     waiting_for = waits_for(seen.dependencies, ran=_ran(seen))
     wanted = 0 if waiting_for else seen.wanted
     sizes = _sizes(seen, choice, under_way, stable=stable, wanted=wanted, now=now)
+    sizes = {**sizes, **{each: max(sizes.get(each, 0), n) for each, n in stand_ins.items()}}
     fresh = fresh_sizes(seen, under_way, sizes, stable=stable)
     contents = _contents(seen, sizes, choice, serving)
     shrunk = sized(seen, sizes, contents, fresh=fresh, settle=settle, now=now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentherd.api import AgentUpgrade, UpgradePhase
 from agentherd.domain import children
 from agentherd.domain.kinds import AGENT_UPGRADE
 from agentherd.domain.observation import AgentObservation
@@ -47,9 +48,18 @@ def records(seen: AgentObservation, choice: Choice, under_way: Run | None) -> It
             if each.upgrade.metadata.controller == agent.metadata.uid
             and each.upgrade.status.finished_at is not None
             and name != choice.name
+            and not _stands_in(seen, each.upgrade)
         ),
         key=lambda upgrade: (upgrade.status.finished_at, upgrade.metadata.name),
     )
     for upgrade in ended[: max(0, len(ended) - agent.spec.revision_history_limit)]:
         target = identity_of(upgrade)
         yield Delete(kind=AGENT_UPGRADE, name=target.name, uid=target.uid, stage=Stage.SCALE)
+
+
+def _stands_in(seen: AgentObservation, upgrade: AgentUpgrade) -> bool:
+    """Whether pods that it has brought may serve on, which nothing else would tell."""
+    status, stable = upgrade.status, seen.agent.status.stable_revision
+    if status.phase is not UpgradePhase.SUPERSEDED or status.to_revision == stable:
+        return False
+    return any(view.wanted and view.revision == status.to_revision for view in seen.sets())

@@ -241,9 +241,12 @@ def keeps_people(seen: AgentObservation, stable: Revision, new: Revision) -> tup
         weight_in(view.rules, namespace=view.namespace, stable=name, canary=service)
         for view in seen.routes.values()
     )
-    one = Split(stable=stable)
-    shared = name in seen.services and _sends(seen, one)
-    return by_route, shared
+    return by_route, is_shared(seen, stable)
+
+
+def is_shared(seen: AgentObservation, stable: Revision) -> bool:
+    """Whether the Service of the Agent is seen to send to the pods of all versions."""
+    return seen.agent.metadata.name in seen.services and _sends(seen, Split(stable=stable))
 
 
 def _leads_back(seen: AgentObservation, split: Split) -> bool:
