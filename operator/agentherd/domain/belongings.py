@@ -159,6 +159,7 @@ def obsolete(seen: AgentObservation, choice: Choice, status: AgentStatus) -> Ite
         choice.asked.hash,
         status.stable_revision,
         _way_back(seen.upgrades.get(choice.name or "")),
+        *_awaited(seen, choice),
         *serving,
     }
     kept = [view for view in seen.revisions.values() if seen.own(view)]
@@ -184,6 +185,14 @@ def _way_back(governing: SeenUpgrade | None) -> str | None:
     spec, status = governing.upgrade.spec, governing.upgrade.status
     asked_back = spec.rollback is not None and spec.rollback.requested
     return status.from_revision if asked_back or is_running(governing.upgrade) else None
+
+
+def _awaited(seen: AgentObservation, choice: Choice) -> Iterator[str]:
+    """The revisions that upgrades name whose turn is still to come."""
+    for name in choice.objections:
+        change = seen.upgrades[name].upgrade.spec.to
+        if change is not None and change.revision is not None:
+            yield change.revision
 
 
 def _pods(seen: AgentObservation, revision: Revision) -> Manifest | None:

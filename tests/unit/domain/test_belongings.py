@@ -197,6 +197,22 @@ def test_a_revision_that_a_running_upgrade_may_return_to_is_kept() -> None:
     assert removed(seen) == [f"ControllerRevision greeter-{second}"]
 
 
+def test_a_revision_that_an_upgrade_names_is_kept_until_it_has_had_its_turn() -> None:
+    """What runs before it makes another revision, and may push the one that is wanted out."""
+    first, second, third = (of(one).hash for one in VERSIONS)
+    status = {"phase": "Progressing", "fromRevision": third, "toRevision": third}
+    runs = seen_upgrade("runs", status=status)
+    way_back = seen_upgrade("back", to={"revision": first})
+    over = seen_upgrade("back", to={"revision": first}, status={"phase": "Superseded"})
+    seen = upgraded(
+        VERSIONS[2], runs, way_back, stable=third, target=third, governing="runs", revisions=RECORDS
+    )
+    later = replace(seen, upgrades={"runs": runs, "back": over})
+
+    assert removed(seen) == [f"ControllerRevision greeter-{second}"]
+    assert f"ControllerRevision greeter-{first}" in removed(later)
+
+
 def test_children_of_an_earlier_agent_are_left_to_the_garbage_collector() -> None:
     """Their uid is another's."""
     third = of(VERSIONS[2]).hash
