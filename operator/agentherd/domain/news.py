@@ -28,6 +28,7 @@ from agentherd.domain.upgrades.status import (
     identity_of,
     overtaken_status,
     running_status,
+    succeeded_status,
     superseded_status,
     waiting_status,
     write_upgrade_status,
@@ -41,7 +42,9 @@ def upgrade_news(
     for name, each in seen.upgrades.items():
         if under_way is not None and name == choice.name:
             continue
-        if name in choice.superseded:
+        if name in choice.superseded and _has_taken_over(seen, each):
+            after = succeeded_status(each, now=now)
+        elif name in choice.superseded:
             message = f"a newer change has taken its place: {choice.name or 'the former spec'}"
             after = superseded_status(each, message, now=now)
         elif name in choice.objections:
@@ -87,6 +90,13 @@ def upgrade_news(
             warning=status.phase is UpgradePhase.ROLLING_BACK,
             at=now,
         )
+
+
+def _has_taken_over(seen: AgentObservation, each: SeenUpgrade) -> bool:
+    """Whether the Agent's status says that its version serves, and its own does not yet."""
+    status = each.upgrade.status
+    serves = status.to_revision == seen.agent.status.stable_revision
+    return status.phase is UpgradePhase.PROMOTING and serves
 
 
 def _is_steered_too_late(each: SeenUpgrade) -> bool:

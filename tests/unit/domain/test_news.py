@@ -296,3 +296,16 @@ def test_what_is_refused_of_a_new_version_is_its_upgrades_to_tell() -> None:
 
     assert status["phase"] != "Error"
     assert "lastError" not in status
+
+
+def test_an_upgrade_that_has_just_taken_over_has_succeeded_whatever_is_asked_next() -> None:
+    """Its version serves, so what waits for it goes on, and nobody is told that it was given up."""
+    promotes = upgrade("Promoting", status={"step": 3, "weight": 50})
+
+    plan = decide(seen_with(promotes, stable=NEW, image="agent:3"), NOON)
+    before = decide(seen_with(promotes, stable=OLD, image="agent:3"), NOON)
+
+    told = status_of(plan)
+    assert (told["phase"], told["weight"]) == ("Succeeded", 100)
+    assert {c["type"]: c["status"] for c in told["conditions"]}["Succeeded"] == "True"
+    assert status_of(before)["phase"] == "Superseded"

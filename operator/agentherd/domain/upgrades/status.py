@@ -113,6 +113,18 @@ def superseded_status(seen: SeenUpgrade, message: str, *, now: datetime) -> Agen
     return _finished(seen, status, move, (), None, now=now)
 
 
+def succeeded_status(seen: SeenUpgrade, *, now: datetime) -> AgentUpgradeStatus:
+    """The status of an upgrade that had just taken over when a later change took its place."""
+    status = seen.upgrade.status.model_copy(
+        update={"phase": UpgradePhase.SUCCEEDED, "finished_at": now, "weight": 100}
+    )
+    message = f"revision {status.to_revision} serves"
+    move = Move(
+        phase=UpgradePhase.SUCCEEDED, reason=Reason.UPGRADE_SUCCEEDED, message=message, changes={}
+    )
+    return _finished(seen, status, move, (), None, now=now)
+
+
 def overtaken_status(seen: SeenUpgrade, *, now: datetime) -> AgentUpgradeStatus:
     """The status of an upgrade that was steered after its end, when others have followed it."""
     status = seen.upgrade.status
