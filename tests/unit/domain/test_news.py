@@ -309,3 +309,14 @@ def test_an_upgrade_that_has_just_taken_over_has_succeeded_whatever_is_asked_nex
     assert (told["phase"], told["weight"]) == ("Succeeded", 100)
     assert {c["type"]: c["status"] for c in told["conditions"]}["Succeeded"] == "True"
     assert status_of(before)["phase"] == "Superseded"
+
+
+def test_what_waits_for_an_agent_without_pods_is_told_so() -> None:
+    """No other upgrade is to be waited for, and nobody would find one."""
+    waiting = seen_upgrade("mine", to={"image": "agent:3"})
+
+    told = status_of(decide(seen_with(waiting, stable=NEW, replicas=0), NOON), "mine")
+
+    [queued] = [c for c in told["conditions"] if c["type"] == "Progressing"]
+    assert queued["reason"] == "Queued"
+    assert "its pods are wanted" in queued["message"]

@@ -86,7 +86,8 @@ def waiting_status(
     before = seen.upgrade.status
     if objection is None:
         kind = seen.upgrade.spec.target_ref.kind
-        reason, message = Reason.QUEUED, f"waits until no other upgrade of the {kind} runs"
+        reason = Reason.QUEUED
+        message = f"waits until no other upgrade of the {kind} runs and its pods are wanted"
     else:
         reason, message = objection.reason, objection.message
     valid = objection is None or objection.reason is Reason.PAUSED or objection.reason in UNAPPROVED
