@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -127,6 +127,29 @@ def test_pods_are_replaced_within_their_surge(shared_world: World) -> None:
     assert (found["status"]["strategy"]["type"], found["status"]["steps"]) == ("RollingUpdate", 0)
 
 
+def test_pods_that_a_replacement_has_brought_serve_until_the_others_are_back(
+    shared_world: World,
+) -> None:
+    """A spec that is set back half-way: never fewer pods that answer than are wanted."""
+    world = shared_world
+    world.apply(quiet("halfway", replicas=4, upgradePolicy=rolling(1)))
+    old = world.wait_until_ready("halfway")["status"]["stableRevision"]
+    name = change(world, "halfway", version="2.0.0")
+    world.wait_until_children(
+        "halfway", "Pod", lambda pods: _serving(pods, but=old) >= 2, within=2 * START
+    )
+    steer(world, name, paused=True)
+    paused = world.wait_upgrade(name, "Paused")
+    assert 0 < _serving(world.pods("halfway"), but=paused["status"]["toRevision"]) < 4
+
+    since = world.now("Pod", "halfway")
+    world.change("halfway", version="1.0.0")
+    fewest = _fewest(world, "halfway", since=since, wanted={old: 4})
+
+    assert fewest >= 4
+    assert world.wait_upgrade(name, "Superseded")
+
+
 def test_a_proven_revision_is_gone_back_to_without_steps(shared_world: World) -> None:
     """Within the window a spec that is as it was takes no steps; without a window it does."""
     world = shared_world
@@ -218,6 +241,34 @@ def _when_scaled_to_zero(world: World, agent: str, revision_: str) -> datetime:
         within=START,
     )
     return datetime.now(UTC)
+
+
+def _serving(pods: Iterable[Object], *, but: str = "") -> int:
+    """How many pods are ready and in traffic, those of a revision left aside."""
+    serving = (pod for pod in pods if is_ready(pod) and _in_traffic(pod))
+    return sum(revision(pod) != but for pod in serving)
+
+
+def _in_traffic(pod: Object) -> bool:
+    metadata = pod["metadata"]
+    return (
+        metadata["labels"].get("agentherd.dev/traffic") != "off"
+        and "deletionTimestamp" not in metadata
+    )
+
+
+def _fewest(world: World, agent: str, *, since: Moment, wanted: Mapping[str, int]) -> int:
+    """The fewest pods that serve until there are just those wanted, of each revision."""
+    pods = {pod["metadata"]["name"]: pod for pod in since.items}
+    fewest = _serving(pods.values())
+    for seen in world.follow("Pod", since=since, within=2 * START, agent=agent):
+        pods[seen.object["metadata"]["name"]] = seen.object
+        if seen.type == "DELETED":
+            pods.pop(seen.object["metadata"]["name"])
+        fewest = min(fewest, _serving(pods.values()))
+        if Counter(map(revision, pods.values())) == wanted and _serving(pods.values()) == len(pods):
+            return fewest
+    raise AssertionError("others than the wanted pods are left")
 
 
 def _bounds(world: World, agent: str, *, since: Moment, wanted: int) -> tuple[int, int]:
