@@ -7,6 +7,7 @@ one that `status.upgrade` names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from agentherd import __version__
 from agentherd.api import Agent, AgentUpgrade, ModelDeployment, TargetKind
+from agentherd.api.markers import DNS_SUBDOMAIN
 from agentherd.domain.kinds import AGENT, AGENT_UPGRADE, MODEL_DEPLOYMENT, Kind
 from agentherd.plugin.connection import Connection, Object
 from agentherd.plugin.problems import Absent, Problem, near
@@ -28,6 +30,8 @@ PREFIXES: Final[Mapping[str, Kind]] = {
     "agentupgrades": AGENT_UPGRADE,
     "agup": AGENT_UPGRADE,
 }
+
+_NAME: Final = re.compile(DNS_SUBDOMAIN)
 
 Read = TypeVar("Read", Agent, AgentUpgrade, ModelDeployment)
 
@@ -65,7 +69,7 @@ def upgrades(connection: Connection, *, everywhere: bool = False) -> list[AgentU
 def parse(text: str) -> tuple[Kind | None, str]:
     """The kind that the text names, if it names one, and the name."""
     prefix, slash, name = text.rpartition("/")
-    if not name or (slash and prefix.lower() not in PREFIXES):
+    if not _NAME.fullmatch(name) or (slash and prefix.lower() not in PREFIXES):
         said = text or "an empty word"
         raise Problem(f"{said} is no target: give a name, agent/NAME or upgrade/NAME")
     return PREFIXES[prefix.lower()] if slash else None, name

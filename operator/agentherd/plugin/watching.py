@@ -14,7 +14,7 @@ from agentherd.plugin import targets, terminal
 from agentherd.plugin.connection import Connection
 from agentherd.plugin.following import Following
 from agentherd.plugin.live import GONE, Watched
-from agentherd.plugin.problems import Unanswered
+from agentherd.plugin.problems import Problem, Unanswered
 from agentherd.plugin.words import has_ended
 
 TICK: Final = 1.0
@@ -62,6 +62,8 @@ def _watched(connection: Connection, target: str, *, later: bool) -> tuple[Watch
     found = targets.locate(connection, target)
     only = f"metadata.name={found.metadata.name}"
     if not isinstance(found, Agent):
+        if later:
+            raise Problem(f"{found.metadata.name} is an upgrade: give --next the name of an Agent")
         watched = Watched(upgrade=found.metadata.name)
         return watched, Following(connection, {AGENT_UPGRADE: only})
     past = None
