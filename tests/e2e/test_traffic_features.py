@@ -42,7 +42,7 @@ def test_copies_that_the_gateway_cannot_make_are_told_and_disturb_nobody(
         waiting = running.stop()
     route, status = world.get("HTTPRoute", "a"), world.upgrade(upgrade)["status"]
 
-    assert "GatewayClass traefik of Gateway agentherd-gateway/agentherd" in told
+    assert "GatewayClass agentherd-traefik of Gateway agentherd-gateway/agentherd" in told
     assert PERCENTAGE in told
     assert (status["phase"], weights(route), filters(route)) == ("Pending", {"a": 1}, [])
     assert waiting.failed == ()

@@ -242,7 +242,7 @@ def _write_gateway(world: World, name: str) -> Object:
         "kind": "Gateway",
         "metadata": {"name": name},
         "spec": {
-            "gatewayClassName": "traefik",
+            "gatewayClassName": "agentherd-traefik",
             "listeners": [{"name": "web", "port": 8000, "protocol": "HTTP"}],
         },
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from devcluster.errors import ClusterError
 from devcluster.images import Image
 from devcluster.layout import normal
@@ -94,11 +95,16 @@ def test_a_node_without_the_image_is_named_with_the_way_to_give_it_one(
 
 
 def test_what_was_added_to_the_cluster_is_removed_from_it(asked: Asked, mine: Current) -> None:
-    """And nothing else: definitions of the Gateway API may have other users by now."""
+    """And nothing else: definitions of the Gateway API may have other users by now, and somebody
+    who runs Traefik has a class of its name."""
     mine.stop()
 
-    assert "agentherd-gateway" in asked.deleted
-    assert "CustomResourceDefinition" not in asked.deleted
+    gone = [each for each in yaml.safe_load_all(asked.deleted) if each]
+    assert all(
+        "agentherd" in each["metadata"].get("namespace", each["metadata"]["name"]) for each in gone
+    )
+    assert {"Namespace", "Deployment", "Gateway"} <= {each["kind"] for each in gone}
+    assert "CustomResourceDefinition" not in {each["kind"] for each in gone}
 
 
 def test_nodes_that_tell_of_no_images_do_not_have_it() -> None:
