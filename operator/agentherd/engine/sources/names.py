@@ -16,9 +16,9 @@ from typing import Final
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 THREADS: Final = 256
-"""More than there are questions open together. A name may keep its thread for longer than its question
-is open, so one waits for another only where very many find no answer. Threads are started as they
-are needed, and where names are found soon, few are."""
+"""More than there are questions open together. A name may keep its thread for longer than its
+question is open, so one waits for another only where very many find no answer. Threads are started
+as they are needed, and where names are found soon, few are."""
 
 
 class Names(AbstractResolver):
